@@ -72,7 +72,7 @@ pub fn structural_hash(graph: &Graph) -> GraphHash {
         let node = graph.node(id);
         d.text(node.op.kind());
         match &node.op {
-            Op::Opaque(op) => d.text(&format!("{:?}{:?}", op.domain, op.attributes)),
+            Op::Opaque(op) => op.digest(&mut d),
             _ => {
                 if let Some(operator) = node.op.operator() {
                     operator.digest(&mut d);
@@ -86,6 +86,10 @@ pub fn structural_hash(graph: &Graph) -> GraphHash {
         for output in &node.outputs {
             numbers.insert(*output, numbers.len());
         }
+    }
+    for (domain, version) in graph.opsets() {
+        d.text(domain);
+        d.usizes(&[*version as usize]);
     }
     let outputs: Vec<usize> = graph.outputs().iter().filter_map(|(_, v)| numbers.get(v).copied()).collect();
     d.usizes(&outputs);

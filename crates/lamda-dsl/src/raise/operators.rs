@@ -39,7 +39,9 @@ pub(super) fn statement(graph: &Graph, id: NodeId) -> Result<Stmt, RaiseError> {
         Op::ChannelShuffle(shuffle) => Call::new("shuffle").arg(Arg::plain(shuffle.groups)),
         Op::ChannelSlice(slice) => part(slice.start, slice.len, input.channels()),
         Op::Upsample(Upsample { factor }) => Call::new("upsample").arg(Arg::plain(*factor)),
-        Op::Arithmetic(_) | Op::Concat(_) | Op::Opaque(_) => return Err(refused()),
+        Op::Arithmetic(_) | Op::Concat(_) | Op::Opaque(_) | Op::Constant(_) | Op::Parameter(_) => {
+            return Err(refused());
+        }
     };
     Ok(call.into())
 }

@@ -31,7 +31,7 @@ fn lower_node(b: &mut Builder<'_>, id: NodeId, node: &Node) -> Result<(), Export
     let channels = ty.channel_axis().unwrap_or(1);
     let rank = ty.dims().len();
     match &node.op {
-        Op::Opaque(_) => {}
+        Op::Opaque(_) | Op::Constant(_) | Op::Parameter(_) => {}
         Op::Dropout(_) => b.alias(x, node.outputs[0]),
         Op::Activation(function) => activation(b, node, *function),
         Op::Arithmetic(join) => arithmetic(b, node, *join),
@@ -303,6 +303,9 @@ fn carried_attribute(node: &Node, name: &str, value: &Attribute) -> Result<Attri
         Attribute::Ints(ints) => AttributeProto { ints: ints.clone(), ..of(AttributeType::Ints) },
         Attribute::Floats(floats) => AttributeProto { floats: floats.clone(), ..of(AttributeType::Floats) },
         Attribute::Strings(s) => AttributeProto { strings: s.clone(), ..of(AttributeType::Strings) },
+        Attribute::Tensor(_) | Attribute::Graph(_) => {
+            return Err(ExportError::Attribute { path: node.path.clone(), name: name.to_owned() });
+        }
         Attribute::Message { bytes, .. } => AttributeProto::decode(bytes.as_slice())
             .map_err(|_| ExportError::Attribute { path: node.path.clone(), name: name.to_owned() })?,
     })

@@ -12,6 +12,7 @@ mod batch_norm;
 mod channel_shuffle;
 mod channel_slice;
 mod concat;
+mod constant;
 mod conv;
 mod dropout;
 mod flatten;
@@ -19,6 +20,7 @@ mod global_pool;
 mod linear;
 mod max_pool;
 mod opaque;
+mod opaque_infer;
 mod softmax;
 mod upsample;
 mod window;
@@ -30,13 +32,15 @@ pub use batch_norm::BatchNorm;
 pub use channel_shuffle::ChannelShuffle;
 pub use channel_slice::ChannelSlice;
 pub use concat::Concat;
+pub use constant::{Constant, Parameter};
 pub use conv::Conv;
 pub use dropout::Dropout;
 pub use flatten::Flatten;
 pub use global_pool::GlobalPool;
 pub use linear::Linear;
 pub use max_pool::MaxPool;
-pub use opaque::{Attribute, Opaque};
+pub use opaque::{Attribute, Opaque, Subgraph};
+pub use opaque_infer::infer as infer_opaque;
 pub use softmax::Softmax;
 pub use upsample::Upsample;
 pub use window::{Window, same_padding};
@@ -118,12 +122,14 @@ operators!(
     ChannelShuffle,
     ChannelSlice,
     Concat,
+    Constant,
     Conv,
     Dropout,
     Flatten,
     GlobalPool,
     Linear,
     MaxPool,
+    Parameter,
     Softmax,
     Upsample,
 );
@@ -141,10 +147,13 @@ impl Op {
     /// What the shape rule refuses; an input that is no tensor where one is needed.
     pub fn infer_values(&self, inputs: &[&ValueType]) -> Result<Vec<ValueType>, OpError> {
         match self {
-            Op::Opaque(op) if op.outputs.is_empty() => {
+            Op::Opaque(op) if !op.outputs.contains(&true) => {
                 Err(OpError::Attribute { what: "an operator without outputs".into() })
             }
-            Op::Opaque(op) => Ok(op.outputs.clone()),
+            Op::Opaque(op) if inputs.len() < op.inputs.iter().filter(|given| **given).count() => {
+                Err(OpError::Arity { expected: "more", found: inputs.len() })
+            }
+            Op::Opaque(op) => Ok(opaque_infer::infer(op, inputs)),
             _ => {
                 let tensors: Option<Vec<&TensorType>> = inputs.iter().map(|t| t.tensor()).collect();
                 let tensors = tensors.ok_or(OpError::NotATensor)?;

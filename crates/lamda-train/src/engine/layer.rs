@@ -230,7 +230,7 @@ impl Compiler<'_> {
                     factor: [if signal { 1 } else { upsample.factor }, upsample.factor],
                 }
             }
-            Op::Opaque(_) => return Err(unsupported("it is only carried".into())),
+            other => return Err(unsupported(format!("{} has no kernel for training", other.kind()))),
         };
         Ok(Layer { kernel, inputs: node.inputs.clone(), output })
     }
