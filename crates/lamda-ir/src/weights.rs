@@ -182,6 +182,42 @@ impl Weights {
         self.tensors.is_empty() && self.raw.is_empty()
     }
 
+    /// The weights of one network under the names of the same network written anew: nodes correspond in canonical
+    /// order, constants aside.
+    ///
+    /// # Errors
+    /// A weight that is missing or of other sizes. The graphs must have one structural hash.
+    pub fn renamed(&self, from: &Graph, to: &Graph) -> Result<Weights, WeightsError> {
+        let mut out = Weights::new();
+        self.rename_into(from, to, &mut out)?;
+        Ok(out)
+    }
+
+    fn rename_into(&self, from: &Graph, to: &Graph, out: &mut Weights) -> Result<(), WeightsError> {
+        let order = |g: &Graph| {
+            let all = canonical_order(g).into_iter();
+            all.filter(|id| !matches!(g.node(*id).op, Op::Constant(_))).collect::<Vec<_>>()
+        };
+        for (old, new) in order(from).into_iter().zip(order(to)) {
+            let (before, after) = (from.node(old), to.node(new));
+            for spec in to.params(new) {
+                let name = Weights::name(&after.weights, spec.role);
+                match spec.dtype {
+                    DType::F32 => out.insert(name, self.get(&before.weights, &spec)?.clone()),
+                    _ => out.insert_raw(name, self.get_raw(&before.weights, &spec)?.clone()),
+                }
+            }
+            if let (Op::Opaque(a), Op::Opaque(b)) = (&before.op, &after.op) {
+                for (name, sub) in b.subgraphs() {
+                    if let Some((_, of)) = a.subgraphs().find(|(n, _)| *n == name) {
+                        self.rename_into(&of.graph, &sub.graph, out)?;
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// Whether every weight of the graph is there with the right sizes.
     ///
     /// # Errors

@@ -156,7 +156,7 @@ pub(super) fn squeeze_excite(graph: &Graph, step: &Step, node: &Node) -> Option<
     let (gate, fc2, act, fc1, gap) = (back()?, back()?, back()?, back()?, back()?);
     let (Op::Activation(gate), Op::Activation(act)) = (gate, act) else { return None };
     let (Op::Linear(fc2), Op::Linear(fc1)) = (fc2, fc1) else { return None };
-    if !matches!(gap, Op::GlobalPool(GlobalPool::Average)) || at != x || x != step.from {
+    if !matches!(gap, Op::GlobalPool(GlobalPool::Average)) || at != x || Some(x) != step.from {
         return None;
     }
     let plain = |a: &Activation| Activation::PLAIN.contains(a);
