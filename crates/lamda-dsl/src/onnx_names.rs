@@ -2,7 +2,7 @@
 //! Others are carried too, since the standard grows; a word that is not here is more likely a slip.
 
 /// Their names, in alphabetical order.
-pub const ONNX_OPERATORS: &[&str] = &[
+pub(crate) const ONNX_OPERATORS: &[&str] = &[
     "Abs",
     "Acos",
     "Acosh",
