@@ -48,6 +48,11 @@ pub enum Init {
     },
     /// One value everywhere.
     Constant(f32),
+    /// Normal with this standard deviation.
+    Normal {
+        /// It.
+        deviation: f32,
+    },
 }
 
 /// The weights of a model, by name.
@@ -157,6 +162,9 @@ pub fn init_weights(graph: &Graph, seed: u64) -> Weights {
             let mut rng = Pcg64Mcg::seed_from_u64(seed ^ stream.wrapping_mul(0x9e37_79b9_7f4a_7c15));
             let tensor = match spec.init {
                 Init::Constant(v) => Tensor::from_fn(&spec.shape, |_| v),
+                Init::Normal { deviation } => {
+                    Tensor::from_fn(&spec.shape, |_| (normal(&mut rng) * f64::from(deviation)) as f32)
+                }
                 Init::He { fan_in } => {
                     let deviation = (2.0 / fan_in.max(1) as f64).sqrt();
                     Tensor::from_fn(&spec.shape, |_| (normal(&mut rng) * deviation) as f32)

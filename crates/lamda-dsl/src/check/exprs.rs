@@ -95,6 +95,8 @@ impl<'m> Checker<'m> {
                 true
             }
             (Value::Bool(_), ArgKind::Flag | ArgKind::AutoFlag) => true,
+            (Value::Ref(_), ArgKind::Value) => true,
+            (Value::None, _) => spec.default == table::ArgDefault::Word("none"),
             _ => false,
         };
         if !fits {
@@ -176,5 +178,6 @@ fn describe(kind: ArgKind) -> String {
         ArgKind::AutoFlag => "true, false or auto".into(),
         ArgKind::Word(words) => format!("one of {}", words.join(", ")),
         ArgKind::Activation => "the name of an activation, such as relu".into(),
+        ArgKind::Value => "a value, such as @mask, or none".into(),
     }
 }

@@ -9,6 +9,7 @@ mod fault;
 mod joins;
 mod operators;
 mod run;
+mod sequence;
 mod sketch;
 mod window;
 

@@ -52,7 +52,9 @@ impl<'g> Flow<'g> {
         for i in 0..self.order.len() {
             let node = self.graph.node(self.order[i]);
             let Some(made) = node.outputs.first() else { continue };
-            let dominator = if self.named.contains(made) { None } else { self.common(&node.inputs) };
+            let beside = super::sequence::side_values(node).len();
+            let way = &node.inputs[..node.inputs.len() - beside];
+            let dominator = if self.named.contains(made) { None } else { self.common(way) };
             self.dominator[made.index()] = dominator;
             self.depth[made.index()] = dominator.map_or(0, |d| self.depth[d.index()] + 1);
         }
@@ -77,7 +79,7 @@ impl<'g> Flow<'g> {
     /// How a node is written in a chain that begins at `base`.
     pub(super) fn step(&self, id: NodeId, base: ValueId) -> Step {
         let node = self.graph.node(id);
-        if !matches!(node.op, Op::Arithmetic(_) | Op::Concat(_)) {
+        if !matches!(node.op, Op::Arithmetic(_) | Op::MatMul(_) | Op::Concat(_)) {
             let from = node.inputs.first().copied().unwrap_or(base);
             return Step { from, ends: Vec::new(), folded: Vec::new() };
         }

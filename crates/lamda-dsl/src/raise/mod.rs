@@ -6,6 +6,7 @@
 
 mod flow;
 mod operators;
+mod sequence;
 
 use crate::expand::axis_word;
 use crate::syntax::{
@@ -80,11 +81,15 @@ pub fn raise(graph: &Graph) -> Result<Module, RaiseError> {
     let outputs: Vec<String> = graph.outputs().iter().map(|(name, _)| free_name(name, &mut taken)).collect();
     let mut flow = Flow::new(graph);
     flow.name_long_skips();
+    let sides = sequence::named(graph);
+    flow.named.extend(&sides);
+    flow.dominate();
     loop {
         let mut raiser = Raiser {
             graph,
             flow: &flow,
             inputs: &inputs,
+            sides: &sides,
             emitted: HashSet::new(),
             needed: HashSet::new(),
             names: HashMap::new(),
@@ -109,6 +114,8 @@ struct Raiser<'g> {
     graph: &'g Graph,
     flow: &'g Flow<'g>,
     inputs: &'g [Input],
+    /// Values that nodes take beside the current one: they stand before those.
+    sides: &'g [ValueId],
     emitted: HashSet<NodeId>,
     /// Values that were met again without a name.
     needed: HashSet<ValueId>,
@@ -123,6 +130,10 @@ impl Raiser<'_> {
         }
         let mut stmts = Vec::new();
         let mut current = first;
+        for side in self.sides {
+            stmts.extend(self.chain(current, *side, 0)?);
+            current = *side;
+        }
         for ((_, target), name) in self.graph.outputs().iter().zip(outputs) {
             stmts.extend(self.chain(current, *target, 0)?);
             if outputs.len() > 1 {
@@ -181,9 +192,15 @@ impl Raiser<'_> {
         let node = self.graph.node(id);
         let word = match &node.op {
             Op::Arithmetic(op) => op.word(),
+            Op::MatMul(_) => "matmul",
             Op::Concat(_) => "cat",
             _ => {
-                let stmt = operators::statement(self.graph, id)?;
+                let input = node.inputs.first().and_then(|v| self.graph.tensor_type(*v));
+                let by_name = |v: ValueId| self.names.get(&v).cloned();
+                let stmt = match input.and_then(|input| sequence::call(node, input, by_name)) {
+                    Some(call) => call.into(),
+                    None => operators::statement(self.graph, id)?,
+                };
                 self.absorb_flatten(id, stmts);
                 stmts.push(stmt);
                 return Ok(());
@@ -236,7 +253,7 @@ impl Raiser<'_> {
         if let Some(se) = operators::squeeze_excite(self.graph, step, node) {
             return Ok(se.into());
         }
-        if let ([a, b], "sub" | "cat" | "add" | "mul" | "div" | "max" | "min") =
+        if let ([a, b], "sub" | "cat" | "add" | "mul" | "div" | "max" | "min" | "matmul") =
             (&bodies[..], &*call.name.text)
             && let ([], [Stmt { kind: StmtKind::Ref(name), .. }]) = (&a[..], &b[..])
         {

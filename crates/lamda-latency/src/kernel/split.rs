@@ -132,6 +132,15 @@ fn kind_of(graph: &Graph, fusion: Fusion, node: &Node) -> KernelKind {
         Op::Upsample(_) => KernelKind::Upsample,
         Op::Flatten(_) => KernelKind::Flatten,
         Op::Dropout(_) => KernelKind::Identity,
+        Op::Attention(_)
+        | Op::ClassTokens(_)
+        | Op::Embedding(_)
+        | Op::LayerNorm(_)
+        | Op::MatMul(_)
+        | Op::Position(_)
+        | Op::Recurrent(_)
+        | Op::RmsNorm(_)
+        | Op::Take(_) => KernelKind::Opaque,
         Op::Opaque(_) => KernelKind::Opaque,
     }
 }
