@@ -2,7 +2,7 @@
 //! the reference are made from. To add an operator: a row here, an arm in `expand::operators` and `raise`, and its
 //! word in `docs/language.md` (a test says when it is missing).
 
-use lamda_ir::op::{Activation, Arithmetic};
+use lamda_ir::op::{Activation, Arithmetic, Cell};
 
 /// One word that makes something.
 #[derive(Debug, PartialEq)]
@@ -57,6 +57,8 @@ pub enum ArgKind {
     Activation,
     /// The elements of a tensor: a number, a list of them, `(i32, [1, 2])`.
     Elements,
+    /// Another value, `@name`, or `none`.
+    Value,
 }
 
 /// What an argument is when it is not given.
@@ -101,6 +103,15 @@ pub(crate) enum Make {
     Split,
     Constant,
     Parameter,
+    LayerNorm,
+    RmsNorm,
+    Embedding,
+    Attention,
+    Recurrent(Cell),
+    ClassTokens,
+    Position,
+    Take,
+    MatMul,
 }
 
 const COUNT: ArgKind = ArgKind::Count { at_least: 1 };
@@ -110,6 +121,17 @@ const D: ArgSpec = arg("d", ArgKind::Size, ArgDefault::Number(1.0));
 const BIAS: ArgSpec = arg("bias", ArgKind::AutoFlag, ArgDefault::Word("auto"));
 const POOL_K: ArgSpec = arg("k", ArgKind::Size, ArgDefault::Required);
 const POOL_S: ArgSpec = arg("s", ArgKind::Size, ArgDefault::Computed("k"));
+
+const NORM_EPS: ArgDefault = ArgDefault::Number(1e-5);
+const RECURRENT: OpSpec = OpSpec {
+    plain: Some(arg("c", COUNT, ArgDefault::Required)),
+    named: &[
+        arg("n", COUNT, ArgDefault::Number(1.0)),
+        arg("bi", ArgKind::Flag, ArgDefault::Word("false")),
+        arg("last", ArgKind::Flag, ArgDefault::Word("false")),
+    ],
+    ..row("", Make::Recurrent(Cell::Lstm))
+};
 
 const fn arg(name: &'static str, kind: ArgKind, default: ArgDefault) -> ArgSpec {
     ArgSpec { name, kind, default }
@@ -181,6 +203,15 @@ pub static OPERATORS: &[OpSpec] = &[
         named: &[arg("eps", ArgKind::Number, ArgDefault::Number(1e-5))],
         ..row("bn", Make::BatchNorm)
     },
+    OpSpec {
+        named: &[arg("eps", ArgKind::Number, NORM_EPS)],
+        help: "over the channels at each position",
+        ..beside("layernorm", Make::LayerNorm)
+    },
+    OpSpec {
+        named: &[arg("eps", ArgKind::Number, ArgDefault::Number(1e-6))],
+        ..beside("rmsnorm", Make::RmsNorm)
+    },
     row("relu", Make::Plain(Activation::Relu)),
     beside("relu6", Make::Plain(Activation::Relu6)),
     OpSpec { aliases: &["swish"], ..beside("silu", Make::Plain(Activation::Silu)) },
@@ -220,12 +251,53 @@ pub static OPERATORS: &[OpSpec] = &[
         help: "the i-th of equal parts of the channels; n=8: 8 channels from the i-th on",
         ..beside("part", Make::Part)
     },
+    OpSpec { named: &[arg("n", COUNT, ArgDefault::Number(1.0))], ..row("cls", Make::ClassTokens) },
+    OpSpec {
+        named: &[
+            arg("kind", ArgKind::Word(&["learned", "sin"]), ArgDefault::Word("learned")),
+            arg("max", ArgKind::Number, ArgDefault::Word("none")),
+        ],
+        ..beside("pos", Make::Position)
+    },
+    OpSpec {
+        plain: Some(arg("i", ArgKind::Number, ArgDefault::Required)),
+        help: "tokens in front; position added; one step -> vector",
+        ..beside("take", Make::Take)
+    },
+    OpSpec {
+        plain: Some(arg("c", COUNT, ArgDefault::Required)),
+        named: &[arg("v", ArgKind::Number, ArgDefault::Required)],
+        help: "i64 [N,T] -> [N,T,c]",
+        ..row("embedding", Make::Embedding)
+    },
+    OpSpec {
+        named: &[
+            arg("h", COUNT, ArgDefault::Number(1.0)),
+            arg("dh", COUNT, ArgDefault::Computed("c_in/h")),
+            arg("kv", ArgKind::Value, ArgDefault::Word("none")),
+            arg("mask", ArgKind::Value, ArgDefault::Word("none")),
+            arg("causal", ArgKind::Flag, ArgDefault::Word("false")),
+            arg("rope", ArgKind::Number, ArgDefault::Word("none")),
+            arg("bias", ArgKind::Flag, ArgDefault::Word("true")),
+        ],
+        help: "mask=@m: [N,T], 1 keeps",
+        ..row("attention", Make::Attention)
+    },
+    OpSpec {
+        name: "lstm",
+        make: Make::Recurrent(Cell::Lstm),
+        help: "whole sequence; last=true: the final state, a vector; bi doubles c",
+        ..RECURRENT
+    },
+    OpSpec { name: "gru", same_line: true, make: Make::Recurrent(Cell::Gru), ..RECURRENT },
+    OpSpec { name: "rnn", same_line: true, make: Make::Recurrent(Cell::Rnn), ..RECURRENT },
     row("add", Make::Arithmetic(Arithmetic::Add)),
     beside("sub", Make::Arithmetic(Arithmetic::Sub)),
     beside("mul", Make::Arithmetic(Arithmetic::Mul)),
     beside("div", Make::Arithmetic(Arithmetic::Div)),
     beside("max", Make::Arithmetic(Arithmetic::Max)),
     beside("min", Make::Arithmetic(Arithmetic::Min)),
+    beside("matmul", Make::MatMul),
     OpSpec {
         named: &[arg("axis", ArgKind::Word(&["c", "h", "w", "t", "d"]), ArgDefault::Word("c"))],
         ..row("cat", Make::Cat)
@@ -281,6 +353,8 @@ pub const ARGUMENT_ALIASES: &[(&str, &str)] = &[
     ("padding", "p"),
     ("dilation", "d"),
     ("groups", "g"),
+    ("heads", "h"),
+    ("num_heads", "h"),
 ];
 
 /// Words that are no names.
@@ -307,7 +381,7 @@ pub fn argument_alias(name: &str) -> Option<&'static str> {
 impl OpSpec {
     /// Whether it joins branches.
     pub fn is_join(&self) -> bool {
-        matches!(self.make, Make::Arithmetic(_) | Make::Cat | Make::Split)
+        matches!(self.make, Make::Arithmetic(_) | Make::MatMul | Make::Cat | Make::Split)
     }
 
     /// Whether it is an activation, `id` included, that can be given as a value.
@@ -325,6 +399,9 @@ impl OpSpec {
                 | Make::GlobalAverage
                 | Make::GlobalMax
                 | Make::Upsample
+                | Make::Embedding
+                | Make::Attention
+                | Make::Recurrent(_)
         ) || self.is_join()
     }
 
@@ -339,7 +416,8 @@ impl OpSpec {
         for a in self.plain.iter().chain(self.named) {
             match a.default {
                 ArgDefault::Absent => continue,
-                ArgDefault::Required => out += &format!(" {}", a.name),
+                ArgDefault::Required if self.plain.as_ref() == Some(a) => out += &format!(" {}", a.name),
+                ArgDefault::Required => out += &format!(" {}=", a.name),
                 ArgDefault::Number(n) => out += &format!(" {}={}", a.name, crate::print::number(n)),
                 ArgDefault::Word(w) | ArgDefault::Computed(w) => out += &format!(" {}={w}", a.name),
             }

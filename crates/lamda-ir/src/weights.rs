@@ -267,12 +267,12 @@ fn init_into(graph: &Graph, seed: u64, weights: &mut Weights) {
             let mut rng = Pcg64Mcg::seed_from_u64(seed ^ stream.wrapping_mul(0x9e37_79b9_7f4a_7c15));
             let tensor = match spec.init {
                 Init::Constant(v) => Tensor::from_fn(&spec.shape, |_| v),
+                Init::Normal { deviation } => {
+                    Tensor::from_fn(&spec.shape, |_| (normal(&mut rng) * f64::from(deviation)) as f32)
+                }
                 Init::He { fan_in } => {
                     let deviation = (2.0 / fan_in.max(1) as f64).sqrt();
                     Tensor::from_fn(&spec.shape, |_| (normal(&mut rng) * deviation) as f32)
-                }
-                Init::Normal { deviation } => {
-                    Tensor::from_fn(&spec.shape, |_| normal(&mut rng) as f32 * deviation)
                 }
             };
             weights.insert(name, tensor);

@@ -32,7 +32,7 @@ fn random_graph(seed: u64) -> Graph {
                 let side = g.add(format!("n{step}.act"), Activation::Tanh, &[x]).unwrap();
                 g.add(format!("n{step}.cat"), Concat { axis: 1 }, &[side, x])
             }
-            2 if rank > 0 => {
+            2 if rank > 0 && g.tensor_type(x).is_some_and(|t| t.layout != Layout::Sequence) => {
                 let squeezed = g.add(format!("n{step}.gap"), GlobalPool::Average, &[x]).unwrap();
                 let gate = g.add(format!("n{step}.gate"), Activation::Sigmoid, &[squeezed]).unwrap();
                 g.add(format!("n{step}.mul"), Arithmetic::Mul, &[x, gate])
@@ -55,14 +55,22 @@ fn random_op(rng: &mut Pcg64Mcg, c: usize, rank: usize) -> Op {
         w
     };
     if rank == 0 {
-        return match rng.random_range(0..4) {
+        return match rng.random_range(0..6) {
+            4 => LayerNorm { eps: 1e-5 }.into(),
+            5 => RmsNorm { eps: 1e-6 }.into(),
             0 => Linear { out_channels: rng.random_range(1..6), bias: rng.random() }.into(),
             1 => BatchNorm { eps: 1e-5 }.into(),
             2 => Softmax.into(),
             _ => Activation::PLAIN[rng.random_range(0..8)].into(),
         };
     }
-    match rng.random_range(0..12) {
+    let cell = Cell::ALL[rng.random_range(0..3)];
+    let (bidirectional, last) = (rng.random(), rng.random());
+    match rng.random_range(0..16) {
+        12 => LayerNorm { eps: 1e-5 }.into(),
+        13 => RmsNorm { eps: 1e-6 }.into(),
+        14 if rank == 1 => Take { index: rng.random_range(-2..2) }.into(),
+        15 if rank == 1 => Recurrent { cell, width: rng.random_range(1..4), bidirectional, last }.into(),
         0 | 1 => {
             let mut window = window(rng);
             window.dilation[0] = rng.random_range(1..=2);

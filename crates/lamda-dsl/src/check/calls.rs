@@ -191,6 +191,7 @@ impl<'m> Checker<'m> {
         } else {
             self.no_braces(call, "operator");
             self.plain_arguments(call, op, &plain, scope);
+            self.required_by_name(call, op);
         }
         for arg in &call.args {
             let Some(key) = &arg.name else { continue };
@@ -265,6 +266,15 @@ impl<'m> Checker<'m> {
                 }
                 _ => fault.help(format!("the rest goes by name: `{}`", op.signature())),
             });
+        }
+    }
+
+    fn required_by_name(&mut self, call: &Call, op: &'static OpSpec) {
+        for spec in op.named.iter().filter(|s| s.default == ArgDefault::Required) {
+            if !call.args.iter().any(|a| a.name.as_ref().is_some_and(|n| n.text == spec.name)) {
+                let message = format!("`{}` needs `{}`", op.name, spec.name);
+                self.fault(Code::BadArgument, call.name.at, message, format!("it is `{}`", op.signature()));
+            }
         }
     }
 

@@ -118,6 +118,8 @@ impl<'m> Checker<'m> {
                 true
             }
             (Value::Bool(_), ArgKind::Flag | ArgKind::AutoFlag) => true,
+            (Value::Ref(_), ArgKind::Value) => true,
+            (Value::None, _) => spec.default == table::ArgDefault::Word("none"),
             _ => false,
         };
         if !fits {
@@ -200,5 +202,6 @@ fn describe(kind: ArgKind) -> String {
         ArgKind::Word(words) => format!("one of {}", words.join(", ")),
         ArgKind::Activation => "the name of an activation, such as relu".into(),
         ArgKind::Elements => "a number, a list, or both with a type: `0.5`, `[1, 2]`, `(i32, [1, 2])`".into(),
+        ArgKind::Value => "a value, such as @mask, or none".into(),
     }
 }

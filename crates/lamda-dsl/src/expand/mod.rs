@@ -10,6 +10,7 @@ mod foreign;
 mod joins;
 mod operators;
 mod run;
+mod sequence;
 mod sketch;
 mod window;
 

@@ -40,13 +40,21 @@ impl<'m> Expander<'m> {
         let given = self.given(&call.args, op, frame, scope);
         match op.make {
             Make::Identity => value,
-            Make::Arithmetic(_) | Make::Cat | Make::Split => {
+            Make::Arithmetic(_) | Make::MatMul | Make::Cat | Make::Split => {
                 self.join(call, op, &given, at, frame, scope, value)
             }
             Make::SqueezeExcite => self.squeeze_excite(op, &given, scope, value),
             Make::Conv | Make::Depthwise => self.convolution(op, &given, scope, value),
             Make::Linear => self.linear(op, &given, scope, value),
             Make::MaxPool | Make::AvgPool => self.pool(op, &given, scope, value),
+            Make::LayerNorm
+            | Make::RmsNorm
+            | Make::Embedding
+            | Make::Attention
+            | Make::Recurrent(_)
+            | Make::ClassTokens
+            | Make::Position
+            | Make::Take => self.sequence_op(op, &given, scope, value),
             _ => self.pointwise(op, &given, scope, value),
         }
     }

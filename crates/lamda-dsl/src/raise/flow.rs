@@ -51,7 +51,9 @@ impl<'g> Flow<'g> {
     pub(super) fn dominate(&mut self) {
         for i in 0..self.order.len() {
             let node = self.graph.node(self.order[i]);
-            let dominator = self.common(&self.rooted(&node.inputs));
+            let beside = super::sequence::side_values(node).len();
+            let way = &node.inputs[..node.inputs.len() - beside];
+            let dominator = self.common(&self.rooted(way));
             for made in &node.outputs {
                 let dominator = dominator.filter(|_| !self.named.contains(made));
                 self.dominator[made.index()] = dominator;
@@ -90,10 +92,10 @@ impl<'g> Flow<'g> {
     pub(super) fn step(&self, id: NodeId, base: Option<ValueId>) -> Step {
         let node = self.graph.node(id);
         let (ends, folded) = match &node.op {
-            Op::Arithmetic(_) | Op::Concat(_) => self.folded(id),
-            Op::Opaque(op) => {
-                let own = op.inputs.iter().filter(|given| **given).count();
-                (node.inputs[..own.min(node.inputs.len())].to_vec(), Vec::new())
+            Op::Arithmetic(_) | Op::MatMul(_) | Op::Concat(_) => self.folded(id),
+            Op::Opaque(_) => {
+                let own = node.inputs.len() - super::sequence::side_values(node).len();
+                (node.inputs[..own].to_vec(), Vec::new())
             }
             _ => {
                 let from = node.inputs.first().copied().or(base);

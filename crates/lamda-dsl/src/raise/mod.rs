@@ -7,6 +7,7 @@
 mod flow;
 mod foreign;
 mod operators;
+mod sequence;
 
 use crate::expand::axis_word;
 use crate::print::is_name;
@@ -96,6 +97,9 @@ fn body(
 ) -> Result<Vec<Stmt>, RaiseError> {
     let mut flow = Flow::new(graph);
     flow.name_long_skips();
+    let sides = sequence::named(graph);
+    flow.named.extend(&sides);
+    flow.dominate();
     loop {
         let mut raiser = Raiser {
             graph,
@@ -178,7 +182,7 @@ impl Raiser<'_> {
             if !matches!(self.graph.node(id).op, Op::Constant(_)) {
                 self.emitted.insert(id);
             }
-            self.captured(id, step.from, &mut stmts, depth)?;
+            self.sides(id, step.from, &mut stmts, depth)?;
             self.emit(id, step, &mut stmts, depth)?;
             self.tap(id, value, &mut stmts);
         }
@@ -217,18 +221,15 @@ impl Raiser<'_> {
         }
     }
 
-    /// Names what the sub-graphs of a node read from around it, where that has no name yet.
-    fn captured(
+    /// Names what a node takes beside its chain, where that has no name yet.
+    fn sides(
         &mut self,
         id: NodeId,
         from: Option<ValueId>,
         stmts: &mut Vec<Stmt>,
         depth: usize,
     ) -> Result<(), RaiseError> {
-        let node = self.graph.node(id);
-        let Op::Opaque(op) = &node.op else { return Ok(()) };
-        let own = op.inputs.iter().filter(|given| **given).count();
-        for &value in &node.inputs[own.min(node.inputs.len())..] {
+        for &value in sequence::side_values(self.graph.node(id)) {
             if self.names.contains_key(&value) {
                 continue;
             }
@@ -256,6 +257,7 @@ impl Raiser<'_> {
         let node = self.graph.node(id);
         let word = match &node.op {
             Op::Arithmetic(op) => op.word(),
+            Op::MatMul(_) => "matmul",
             Op::Concat(_) => "cat",
             Op::Constant(constant) => {
                 stmts.push(Call::new("const").arg(Arg::plain(foreign::literal(&constant.value))).into());
@@ -267,7 +269,12 @@ impl Raiser<'_> {
             }
             Op::Opaque(_) => "",
             _ => {
-                let stmt = operators::statement(self.graph, id)?;
+                let input = node.inputs.first().and_then(|v| self.graph.tensor_type(*v));
+                let by_name = |v: ValueId| self.names.get(&v).cloned();
+                let stmt = match input.and_then(|input| sequence::call(node, input, by_name)) {
+                    Some(call) => call.into(),
+                    None => operators::statement(self.graph, id)?,
+                };
                 self.absorb_flatten(id, stmts);
                 stmts.push(stmt);
                 return Ok(());
@@ -323,7 +330,7 @@ impl Raiser<'_> {
         if let Some(se) = operators::squeeze_excite(self.graph, step, node) {
             return Ok(se.into());
         }
-        if let ([a, b], "sub" | "cat" | "add" | "mul" | "div" | "max" | "min") =
+        if let ([a, b], "sub" | "cat" | "add" | "mul" | "div" | "max" | "min" | "matmul") =
             (&bodies[..], &*call.name.text)
             && let ([], [Stmt { kind: StmtKind::Ref(name), .. }]) = (&a[..], &b[..])
         {

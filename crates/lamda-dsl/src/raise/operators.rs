@@ -39,9 +39,20 @@ pub(super) fn statement(graph: &Graph, id: NodeId) -> Result<Stmt, RaiseError> {
         Op::ChannelShuffle(shuffle) => Call::new("shuffle").arg(Arg::plain(shuffle.groups)),
         Op::ChannelSlice(slice) => part(slice.start, slice.len, input.channels()),
         Op::Upsample(Upsample { factor }) => Call::new("upsample").arg(Arg::plain(*factor)),
-        Op::Arithmetic(_) | Op::Concat(_) | Op::Opaque(_) | Op::Constant(_) | Op::Parameter(_) => {
-            return Err(refused());
-        }
+        Op::Arithmetic(_)
+        | Op::Concat(_)
+        | Op::Opaque(_)
+        | Op::Constant(_)
+        | Op::Parameter(_)
+        | Op::Attention(_)
+        | Op::ClassTokens(_)
+        | Op::Embedding(_)
+        | Op::LayerNorm(_)
+        | Op::MatMul(_)
+        | Op::Position(_)
+        | Op::Recurrent(_)
+        | Op::RmsNorm(_)
+        | Op::Take(_) => return Err(refused()),
     };
     Ok(call.into())
 }
@@ -55,7 +66,7 @@ fn activation_call(activation: Activation) -> Call {
 }
 
 /// An argument, unless it is the default.
-fn number(call: Call, name: Option<&str>, value: f64, default: f64) -> Call {
+pub(super) fn number(call: Call, name: Option<&str>, value: f64, default: f64) -> Call {
     match name {
         _ if value == default => call,
         Some(name) => call.arg(Arg::named(name, value)),

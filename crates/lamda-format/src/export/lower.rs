@@ -3,6 +3,7 @@
 
 use super::ExportError;
 use super::builder::{Builder, float, int, ints, text};
+use super::sequence;
 use crate::onnx_types::value_info;
 use crate::proto::attribute_proto::AttributeType;
 use crate::proto::{AttributeProto, NodeProto};
@@ -28,10 +29,25 @@ fn lower_node(b: &mut Builder<'_>, id: NodeId, node: &Node) -> Result<(), Export
     let Some((&x, ty)) = node.inputs.first().and_then(|v| Some((v, graph.tensor_type(*v)?))) else {
         return Ok(());
     };
+    if sequence::lower(b, id, node, ty)? {
+        return Ok(());
+    }
     let channels = ty.channel_axis().unwrap_or(1);
     let rank = ty.dims().len();
     match &node.op {
-        Op::Opaque(_) | Op::Constant(_) | Op::Parameter(_) => {}
+        // Lowered above.
+        Op::Constant(_)
+        | Op::Parameter(_)
+        | Op::Attention(_)
+        | Op::ClassTokens(_)
+        | Op::Embedding(_)
+        | Op::LayerNorm(_)
+        | Op::MatMul(_)
+        | Op::Position(_)
+        | Op::Recurrent(_)
+        | Op::RmsNorm(_)
+        | Op::Take(_)
+        | Op::Opaque(_) => {}
         Op::Dropout(_) => b.alias(x, node.outputs[0]),
         Op::Activation(function) => activation(b, node, *function),
         Op::Arithmetic(join) => arithmetic(b, node, *join),

@@ -11,6 +11,7 @@
 mod builder;
 mod form;
 mod lower;
+mod sequence;
 
 use crate::onnx_types::value_info;
 use crate::proto::{GraphProto, ModelProto, OperatorSetIdProto};
@@ -136,12 +137,23 @@ fn check_types(graph: &Graph) -> Result<(), ExportError> {
         }
     }
     for node in graph.nodes().iter().filter(|n| !matches!(n.op, Op::Opaque(_))) {
-        let other = node.inputs.iter().filter_map(|v| graph.tensor_type(*v)).find(|t| t.dtype != DType::F32);
-        if let Some(other) = other {
+        let whole = whole_numbers(&node.op);
+        let taken = node.inputs.iter().enumerate().filter(|(i, _)| Some(*i) != whole);
+        let mut types = taken.filter_map(|(_, v)| graph.tensor_type(*v));
+        if let Some(other) = types.find(|t| t.dtype != DType::F32) {
             return Err(ExportError::DType { path: node.path.clone(), found: other.dtype });
         }
     }
     Ok(())
+}
+
+/// The input that need not be in single precision: ids, and the mask of attention.
+fn whole_numbers(op: &Op) -> Option<usize> {
+    match op {
+        Op::Embedding(_) => Some(0),
+        Op::Attention(attention) => attention.places().1,
+        _ => None,
+    }
 }
 
 /// The batch written as a number: the symbols of the inputs' first axes, and what is unknown there.

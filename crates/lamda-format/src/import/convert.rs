@@ -61,16 +61,23 @@ impl<'a> Converter<'a> {
 
     pub(super) fn run(mut self) -> Result<Imported, ImportError> {
         self.inputs()?;
-        let Groups { by_last, inside } = groups(self.source);
+        let Groups { by_last, inside, members } = groups(self.source);
         let source = self.source;
         for (i, node) in source.nodes.iter().enumerate().filter(|(i, _)| !inside[*i]) {
-            let done = match by_last.get(&i) {
-                Some(group) => self.group(node, group),
-                None if is_standard(node) => self.node(node),
-                None => untranslated("the graph has no operator for it"),
+            let Some(group) = by_last.get(&i) else {
+                self.single(node)?;
+                continue;
             };
-            if let Err(refusal) = done {
-                self.refused(node, by_last.contains_key(&i), refusal)?;
+            match (self.group(node, group), group) {
+                // What turns out not to be the operator is read node by node.
+                (Err(Refusal::Untranslated(_)), Group::Sequence(_)) => {
+                    for inner in members.get(&i).into_iter().flatten() {
+                        self.single(source.nodes[*inner])?;
+                    }
+                    self.single(node)?;
+                }
+                (Err(refusal), _) => self.refused(node, true, refusal)?,
+                (Ok(()), _) => {}
             }
         }
         if !self.uncarried.is_empty() {
@@ -78,6 +85,15 @@ impl<'a> Converter<'a> {
         }
         self.outputs()?;
         Ok(Imported { graph: self.graph, weights: self.weights, notes: self.notes })
+    }
+
+    fn single(&mut self, node: &'a NodeProto) -> Result<(), ImportError> {
+        let done = if is_standard(node) {
+            self.node(node)
+        } else {
+            untranslated("the graph has no operator for it")
+        };
+        done.or_else(|refusal| self.refused(node, false, refusal))
     }
 
     fn inputs(&mut self) -> Result<(), ImportError> {
@@ -159,6 +175,7 @@ impl<'a> Converter<'a> {
                 self.affine(node, x, Some((scale, false)), Some((shift, false)))
             }
             Group::Shuffle { x, split, joined } => self.shuffle(node, x, split, joined),
+            Group::Sequence(ref group) => self.sequence_group(node, group),
         }
     }
 
@@ -166,6 +183,7 @@ impl<'a> Converter<'a> {
         let function = match node.op_type() {
             "Conv" => return self.conv(node),
             "Gemm" => return self.gemm(node),
+            "MatMul" if self.joins_values(node) => return self.product(node),
             "MatMul" => return self.matmul(node, self.name(node, 0)?, self.name(node, 1)?, None),
             "BatchNormalization" => return self.batch_norm(node),
             "Add" | "Sub" | "Mul" | "Div" | "Max" | "Min" => return self.arithmetic(node),
@@ -178,7 +196,8 @@ impl<'a> Converter<'a> {
             "Concat" => return self.concat(node),
             "Slice" => return self.slice(node),
             "Split" => return self.split(node),
-            "Gather" => return self.gather(node),
+            "Gather" => return self.lookup(node),
+            "LayerNormalization" => return self.layer_norm(node),
             "Resize" | "Upsample" => return self.upsample(node),
             "Softmax" => return self.softmax(node),
             "Dropout" => return self.dropout(node),
@@ -243,6 +262,8 @@ impl<'a> Converter<'a> {
         let (a, b) = (self.name(node, 0)?, self.name(node, 1)?);
         let constant = |name| self.source.constants.contains_key(name);
         match (constant(a), constant(b), join) {
+            (false, true, Arithmetic::Add) if self.adds_positions(a, b) => return self.position(node, a, b),
+            (true, false, Arithmetic::Add) if self.adds_positions(b, a) => return self.position(node, b, a),
             (false, false, _) => {}
             (false, true, Arithmetic::Mul) => return self.affine(node, a, Some((b, false)), None),
             (true, false, Arithmetic::Mul) => return self.affine(node, b, Some((a, false)), None),

@@ -3,6 +3,7 @@
 //! group wins: `x * HardSigmoid(x)` before `HardSigmoid(x)`.
 
 use super::attribute::{float, has, ints};
+use super::fuse_sequence::{SequenceGroup, sequence};
 use super::source::{Source, is_standard};
 use crate::proto::NodeProto;
 use lamda_ir::op::Activation;
@@ -18,26 +19,33 @@ pub(super) enum Group<'a> {
     Affine { x: &'a str, scale: &'a str, shift: &'a str },
     /// Reshape to `split`, exchange axes 1 and 2, Reshape to `joined`: constants' names.
     Shuffle { x: &'a str, split: &'a str, joined: &'a str },
+    /// An operator on sequences.
+    Sequence(SequenceGroup<'a>),
 }
 
 /// The groups by their last node, and which nodes are inside one.
 pub(super) struct Groups<'a> {
     pub(super) by_last: HashMap<usize, Group<'a>>,
     pub(super) inside: Vec<bool>,
+    /// The nodes inside each group, by its last.
+    pub(super) members: HashMap<usize, Vec<usize>>,
 }
 
 /// Every group of the model.
 pub(super) fn groups<'a>(source: &'a Source<'a>) -> Groups<'a> {
-    let mut groups = Groups { by_last: HashMap::new(), inside: vec![false; source.nodes.len()] };
+    let mut groups =
+        Groups { by_last: HashMap::new(), inside: vec![false; source.nodes.len()], members: HashMap::new() };
     for (i, node) in source.nodes.iter().enumerate().rev() {
         if groups.inside[i] || !is_standard(node) {
             continue;
         }
-        for find in [gelu, hard_swish, silu, hard_sigmoid, linear, affine, shuffle] {
+        for find in [on_sequences, gelu, hard_swish, silu, hard_sigmoid, linear, affine, shuffle] {
             let mut m = Match { source, inside: Vec::new() };
             if let Some(group) = find(&mut m, node) {
                 m.inside.iter().for_each(|&i| groups.inside[i] = true);
                 groups.by_last.insert(i, group);
+                m.inside.sort_unstable();
+                groups.members.insert(i, m.inside);
                 break;
             }
         }
@@ -45,9 +53,9 @@ pub(super) fn groups<'a>(source: &'a Source<'a>) -> Groups<'a> {
     groups
 }
 
-struct Match<'a> {
-    source: &'a Source<'a>,
-    inside: Vec<usize>,
+pub(super) struct Match<'a> {
+    pub(super) source: &'a Source<'a>,
+    pub(super) inside: Vec<usize>,
 }
 
 impl<'a> Match<'a> {
@@ -72,12 +80,12 @@ impl<'a> Match<'a> {
         found
     }
 
-    fn is_constant(&self, name: &str) -> bool {
+    pub(super) fn is_constant(&self, name: &str) -> bool {
         self.source.constants.contains_key(name)
     }
 
     /// Whether a constant is one number, near `value`.
-    fn is_scalar(&self, name: &str, value: f64) -> bool {
+    pub(super) fn is_scalar(&self, name: &str, value: f64) -> bool {
         let constant = self.source.constants.get(name).filter(|c| c.is_single());
         let tensor = constant.and_then(|c| c.f32s(name).ok());
         tensor.is_some_and(|t| {
@@ -168,6 +176,10 @@ fn two<'a>(node: &'a NodeProto, operator: &str) -> Option<(&'a str, &'a str)> {
 
 fn swapped<'a>((a, b): (&'a str, &'a str)) -> [(&'a str, &'a str); 2] {
     [(a, b), (b, a)]
+}
+
+fn on_sequences<'a>(m: &mut Match<'a>, last: &'a NodeProto) -> Option<Group<'a>> {
+    sequence(m, last).map(Group::Sequence)
 }
 
 /// `0.5 * (x * e)`, `x * (0.5 * e)` or `(0.5 * x) * e`, with `e = 1 + erf(x / sqrt 2)`.

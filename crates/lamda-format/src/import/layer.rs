@@ -248,19 +248,45 @@ impl<'a> Converter<'a> {
     }
 
     /// A constant, or the refusal of a weight that is computed.
-    fn constant(&self, name: &str, role: &str) -> Result<Tensor<f32>, Refusal> {
+    pub(super) fn constant(&self, name: &str, role: &str) -> Result<Tensor<f32>, Refusal> {
         match self.source.constants.get(name) {
             Some(constant) => Ok(constant.f32s(name)?),
             None => untranslated(format!("its {role} `{name}` is computed, not constant")),
         }
     }
 
-    /// Adds a node with weights, under the path of those which have the same tensors, if there are.
     fn layer(
         &mut self,
         node: &'a NodeProto,
         op: Op,
         x: ValueId,
+        key: Vec<&'a str>,
+        tensor: &str,
+        params: Vec<(&'static str, Tensor<f32>)>,
+    ) -> Result<NodeId, Refusal> {
+        self.layer_on(node, op, &[x], key, tensor, params)
+    }
+
+    /// Adds a node with weights and lets the first output be what it makes.
+    pub(super) fn finish_layer(
+        &mut self,
+        node: &'a NodeProto,
+        op: Op,
+        inputs: &[ValueId],
+        key: Vec<&'a str>,
+        tensor: &str,
+        params: Vec<(&'static str, Tensor<f32>)>,
+    ) -> Result<(), Refusal> {
+        let id = self.layer_on(node, op, inputs, key, tensor, params)?;
+        self.bind_like(node, id, None)
+    }
+
+    /// Adds a node with weights, under the path of those which have the same tensors, if there are.
+    fn layer_on(
+        &mut self,
+        node: &'a NodeProto,
+        op: Op,
+        inputs: &[ValueId],
         key: Vec<&'a str>,
         tensor: &str,
         params: Vec<(&'static str, Tensor<f32>)>,
@@ -272,7 +298,7 @@ impl<'a> Converter<'a> {
             Some(under) => under.clone(),
             None => self.stem(tensor, &path),
         };
-        let id = self.add_at(path, under.clone(), op, &[x])?;
+        let id = self.add_at(path, under.clone(), op, inputs)?;
         for spec in self.graph.params(id) {
             let given = params.iter().find(|(role, _)| *role == spec.role).map(|(_, t)| t.shape());
             if given != Some(&spec.shape[..]) {

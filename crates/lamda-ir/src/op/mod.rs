@@ -7,41 +7,59 @@
 
 mod activation;
 mod arithmetic;
+mod attention;
 mod avg_pool;
 mod batch_norm;
 mod channel_shuffle;
 mod channel_slice;
+mod class_tokens;
 mod concat;
 mod constant;
 mod conv;
 mod dropout;
+mod embedding;
 mod flatten;
 mod global_pool;
+mod layer_norm;
 mod linear;
+mod mat_mul;
 mod max_pool;
 mod opaque;
 mod opaque_infer;
+mod position;
+mod recurrent;
+mod rms_norm;
 mod softmax;
+mod take;
 mod upsample;
 mod window;
 
 pub use activation::Activation;
 pub use arithmetic::Arithmetic;
+pub use attention::Attention;
 pub use avg_pool::AvgPool;
 pub use batch_norm::BatchNorm;
 pub use channel_shuffle::ChannelShuffle;
 pub use channel_slice::ChannelSlice;
+pub use class_tokens::ClassTokens;
 pub use concat::Concat;
 pub use constant::{Constant, Parameter};
 pub use conv::Conv;
 pub use dropout::Dropout;
+pub use embedding::Embedding;
 pub use flatten::Flatten;
 pub use global_pool::GlobalPool;
+pub use layer_norm::LayerNorm;
 pub use linear::Linear;
+pub use mat_mul::MatMul;
 pub use max_pool::MaxPool;
 pub use opaque::{Attribute, Opaque, Subgraph};
 pub use opaque_infer::infer as infer_opaque;
+pub use position::{Position, PositionKind};
+pub use recurrent::{Cell, Recurrent};
+pub use rms_norm::RmsNorm;
 pub use softmax::Softmax;
+pub use take::Take;
 pub use upsample::Upsample;
 pub use window::{Window, same_padding};
 
@@ -117,21 +135,30 @@ macro_rules! operators {
 operators!(
     Activation,
     Arithmetic,
+    Attention,
     AvgPool,
     BatchNorm,
     ChannelShuffle,
     ChannelSlice,
+    ClassTokens,
     Concat,
     Constant,
     Conv,
     Dropout,
+    Embedding,
     Flatten,
     GlobalPool,
+    LayerNorm,
     Linear,
     MaxPool,
     Parameter,
+    MatMul,
+    Position,
+    Recurrent,
+    RmsNorm,
     Softmax,
     Upsample,
+    Take,
 );
 
 impl From<Opaque> for Op {
