@@ -87,7 +87,10 @@ pub(crate) enum Make {
     Plain(Activation),
     Leaky,
     Elu,
+    PRelu,
+    Clip,
     Softmax,
+    LogSoftmax,
     Identity,
     Dropout,
     SqueezeExcite,
@@ -104,6 +107,7 @@ const S: ArgSpec = arg("s", ArgKind::Size, ArgDefault::Number(1.0));
 const P: ArgSpec = arg("p", ArgKind::Pad, ArgDefault::Word("same"));
 const D: ArgSpec = arg("d", ArgKind::Size, ArgDefault::Number(1.0));
 const BIAS: ArgSpec = arg("bias", ArgKind::AutoFlag, ArgDefault::Word("auto"));
+const AXIS: ArgSpec = arg("axis", ArgKind::Word(&["c", "h", "w", "t", "d"]), ArgDefault::Word("c"));
 const POOL_K: ArgSpec = arg("k", ArgKind::Size, ArgDefault::Required);
 const POOL_S: ArgSpec = arg("s", ArgKind::Size, ArgDefault::Computed("k"));
 
@@ -185,13 +189,38 @@ pub static OPERATORS: &[OpSpec] = &[
     beside("sigmoid", Make::Plain(Activation::Sigmoid)),
     OpSpec { aliases: &["hardsigmoid"], ..beside("hsigmoid", Make::Plain(Activation::HardSigmoid)) },
     beside("tanh", Make::Plain(Activation::Tanh)),
+    beside("mish", Make::Plain(Activation::Mish)),
+    beside("softplus", Make::Plain(Activation::Softplus)),
+    beside("softsign", Make::Plain(Activation::Softsign)),
+    beside("exp", Make::Plain(Activation::Exp)),
+    beside("log", Make::Plain(Activation::Log)),
+    beside("sqrt", Make::Plain(Activation::Sqrt)),
+    beside("abs", Make::Plain(Activation::Abs)),
+    beside("neg", Make::Plain(Activation::Neg)),
+    beside("reciprocal", Make::Plain(Activation::Reciprocal)),
+    beside("erf", Make::Plain(Activation::Erf)),
+    beside("sin", Make::Plain(Activation::Sin)),
+    beside("cos", Make::Plain(Activation::Cos)),
+    beside("floor", Make::Plain(Activation::Floor)),
+    beside("ceil", Make::Plain(Activation::Ceil)),
+    beside("round", Make::Plain(Activation::Round)),
+    beside("sign", Make::Plain(Activation::Sign)),
     OpSpec {
         aliases: &["leakyrelu"],
         plain: Some(arg("a", ArgKind::Number, ArgDefault::Number(0.01))),
         ..row("leaky", Make::Leaky)
     },
     OpSpec { plain: Some(arg("a", ArgKind::Number, ArgDefault::Number(1.0))), ..beside("elu", Make::Elu) },
-    beside("softmax", Make::Softmax),
+    OpSpec {
+        named: &[
+            arg("min", ArgKind::Number, ArgDefault::Absent),
+            arg("max", ArgKind::Number, ArgDefault::Absent),
+        ],
+        ..beside("clip", Make::Clip)
+    },
+    beside("prelu", Make::PRelu),
+    OpSpec { named: &[AXIS], ..beside("softmax", Make::Softmax) },
+    OpSpec { named: &[AXIS], ..beside("logsoftmax", Make::LogSoftmax) },
     beside("id", Make::Identity),
     OpSpec {
         plain: Some(arg("p", ArgKind::Number, ArgDefault::Number(0.5))),
@@ -222,10 +251,7 @@ pub static OPERATORS: &[OpSpec] = &[
     beside("div", Make::Arithmetic(Arithmetic::Div)),
     beside("max", Make::Arithmetic(Arithmetic::Max)),
     beside("min", Make::Arithmetic(Arithmetic::Min)),
-    OpSpec {
-        named: &[arg("axis", ArgKind::Word(&["c", "h", "w", "t", "d"]), ArgDefault::Word("c"))],
-        ..row("cat", Make::Cat)
-    },
+    OpSpec { named: &[AXIS], ..row("cat", Make::Cat) },
     OpSpec { help: "equal channels to each branch, then cat", ..row("split", Make::Split) },
 ];
 
@@ -269,7 +295,16 @@ impl OpSpec {
 
     /// Whether it is an activation, `id` included, that can be given as a value.
     pub fn is_activation(&self) -> bool {
-        matches!(self.make, Make::Plain(_) | Make::Leaky | Make::Elu | Make::Softmax | Make::Identity)
+        matches!(
+            self.make,
+            Make::Plain(_)
+                | Make::Leaky
+                | Make::Elu
+                | Make::PRelu
+                | Make::Softmax
+                | Make::LogSoftmax
+                | Make::Identity
+        )
     }
 
     /// Whether it is among the first in weight, so that the printer begins a line with it.

@@ -172,6 +172,10 @@ fn pieces() -> impl Strategy<Value = Vec<Piece>> {
         "skip proj { conv 20 k=3; bn }; relu",
         "u 8; u 16",
         "softmax",
+        "mish; softplus; softsign; exp; log; sqrt; abs; neg",
+        "erf; reciprocal; sin; cos; floor; ceil; round; sign",
+        "prelu; clip min=-1 max=0.5; clip max=3; clip min=0 max=6",
+        "softmax axis=h; logsoftmax; logsoftmax axis=w",
         "sub { conv 8 } { conv 8; relu } { conv 8; silu }",
         "add { conv 8 } { add { conv 8; tanh } { conv 8 }; relu } { conv 8; silu }",
     ];

@@ -6,6 +6,7 @@
 
 mod eval;
 mod fault;
+mod functions;
 mod joins;
 mod operators;
 mod run;

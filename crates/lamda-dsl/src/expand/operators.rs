@@ -8,7 +8,7 @@ use crate::syntax::{At, Call};
 use crate::table::{Make, OpSpec};
 use lamda_ir::op::{
     Activation, AvgPool, BatchNorm, ChannelShuffle, ChannelSlice, Conv, Dropout, Flatten, GlobalPool, Linear,
-    MaxPool, Op, Softmax, Upsample,
+    MaxPool, Op, PRelu, Softmax, Upsample,
 };
 use lamda_ir::{Code, Diagnostic, Dim, Layout, OpError, TensorType, ValueType};
 
@@ -281,6 +281,8 @@ impl<'m> Expander<'m> {
             Make::Dropout => self.real(given, op, "p").map(|p| Dropout { p }.into()),
             Make::Shuffle => self.count(given, op, "g").map(|groups| ChannelShuffle { groups }.into()),
             Make::Part => self.part(given, op, value, step).map(Op::from),
+            Make::Clip => self.clip(op, given).map(Op::from),
+            Make::Softmax | Make::LogSoftmax => self.softmax(op, given, value).map(Op::from),
             _ => self.activation_op(op, given),
         };
         match made {
@@ -294,7 +296,10 @@ impl<'m> Expander<'m> {
             Make::Plain(activation) => activation.into(),
             Make::Leaky => Activation::LeakyRelu { alpha: self.real(given, op, "a")? }.into(),
             Make::Elu => Activation::Elu { alpha: self.real(given, op, "a")? }.into(),
-            Make::Softmax => Softmax.into(),
+            Make::PRelu => PRelu.into(),
+            Make::Softmax | Make::LogSoftmax => {
+                Softmax { axis: None, log: op.make == Make::LogSoftmax }.into()
+            }
             _ => return None,
         })
     }

@@ -2,7 +2,7 @@
 
 use super::RaiseError;
 use super::flow::Step;
-use crate::expand::round8;
+use crate::expand::{axis_word, round8};
 use crate::syntax::{Arg, Call, Stmt, Value};
 use lamda_ir::op::{
     Activation, Arithmetic, BatchNorm, Conv, Dropout, GlobalPool, Linear, Op, Upsample, Window, same_padding,
@@ -33,7 +33,17 @@ pub(super) fn statement(graph: &Graph, id: NodeId) -> Result<Stmt, RaiseError> {
         Op::GlobalPool(GlobalPool::Max) => Call::new("gmp"),
         Op::BatchNorm(BatchNorm { eps }) => number(Call::new("bn"), Some("eps"), *eps, 1e-5),
         Op::Activation(activation) => activation_call(*activation),
-        Op::Softmax(_) => Call::new("softmax"),
+        Op::PRelu(_) => Call::new("prelu"),
+        Op::Softmax(softmax) => {
+            let call = Call::new(if softmax.log { "logsoftmax" } else { "softmax" });
+            match softmax.axis {
+                None => call,
+                Some(axis) => {
+                    let word = axis_word(axis, &input.clone().into()).ok_or_else(refused)?;
+                    call.arg(Arg::named("axis", Value::name(word)))
+                }
+            }
+        }
         Op::Dropout(Dropout { p }) => number(Call::new("dropout"), None, *p, 0.5),
         Op::Flatten(_) => Call::new("flatten"),
         Op::ChannelShuffle(shuffle) => Call::new("shuffle").arg(Arg::plain(shuffle.groups)),
@@ -48,6 +58,11 @@ fn activation_call(activation: Activation) -> Call {
     match activation {
         Activation::LeakyRelu { alpha } => number(Call::new("leaky"), None, alpha, 0.01),
         Activation::Elu { alpha } => number(Call::new("elu"), None, alpha, 1.0),
+        Activation::Clip { min, max } => {
+            let limits = [("min", min), ("max", max)];
+            let finite = limits.into_iter().filter(|(_, limit)| limit.is_finite());
+            finite.fold(Call::new("clip"), |call, (name, limit)| call.arg(Arg::named(name, limit)))
+        }
         plain => Call::new(plain.word()),
     }
 }

@@ -78,9 +78,22 @@ fn lower_node(b: &mut Builder<'_>, id: NodeId, node: &Node) -> Result<(), Export
             let inputs = [b.plain(x)];
             finish(b, node, "Flatten", &inputs, vec![int("axis", 1)]);
         }
-        Op::Softmax(_) => {
+        Op::Softmax(softmax) => {
             let inputs = [b.plain(x)];
-            finish(b, node, "Softmax", &inputs, vec![int("axis", channels as i64)]);
+            let axis = softmax.axis.unwrap_or(channels);
+            let op = if softmax.log { "LogSoftmax" } else { "Softmax" };
+            finish(b, node, op, &inputs, vec![int("axis", axis as i64)]);
+        }
+        Op::PRelu(_) => {
+            let mut inputs = vec![b.plain(x)];
+            let specs = graph.params(id);
+            for spec in &specs {
+                // One slope for each channel, stretched over what lies behind.
+                let mut shape = spec.shape.clone();
+                shape.resize(rank - channels, 1);
+                inputs.push(b.param(id, spec, &shape)?);
+            }
+            finish(b, node, "PRelu", &inputs, vec![]);
         }
         // With asymmetric coordinates, rounded down, every position is repeated.
         Op::Upsample(upsample) => {
@@ -153,6 +166,34 @@ fn activation(b: &mut Builder<'_>, node: &Node, function: Activation) {
         // 93 and 156 µs; by Clip 147 and 169.
         Activation::HardSigmoid => b.finish(node, "HardSigmoid", &[x], sixth(), map),
         Activation::Tanh => b.finish(node, "Tanh", &[x], vec![], map),
+        // Its own operator is of opset 18.
+        Activation::Mish => {
+            let soft = b.helper(node, "Softplus", &[x], vec![]);
+            let gate = b.helper(node, "Tanh", &[&soft], vec![]);
+            b.finish(node, "Mul", &[x, &gate], vec![], map);
+        }
+        Activation::Clip { min, max } => {
+            let mut limit =
+                |limit: f64| if limit.is_finite() { b.scalar(limit as f32) } else { String::new() };
+            let (low, high) = (limit(min), limit(max));
+            let inputs = if max.is_finite() { vec![x, &low, &high] } else { vec![x, &low] };
+            b.finish(node, "Clip", &inputs, vec![], map);
+        }
+        Activation::Softplus => b.finish(node, "Softplus", &[x], vec![], map),
+        Activation::Softsign => b.finish(node, "Softsign", &[x], vec![], map),
+        Activation::Exp => b.finish(node, "Exp", &[x], vec![], map),
+        Activation::Log => b.finish(node, "Log", &[x], vec![], map),
+        Activation::Sqrt => b.finish(node, "Sqrt", &[x], vec![], map),
+        Activation::Abs => b.finish(node, "Abs", &[x], vec![], map),
+        Activation::Neg => b.finish(node, "Neg", &[x], vec![], map),
+        Activation::Reciprocal => b.finish(node, "Reciprocal", &[x], vec![], map),
+        Activation::Erf => b.finish(node, "Erf", &[x], vec![], map),
+        Activation::Sin => b.finish(node, "Sin", &[x], vec![], map),
+        Activation::Cos => b.finish(node, "Cos", &[x], vec![], map),
+        Activation::Floor => b.finish(node, "Floor", &[x], vec![], map),
+        Activation::Ceil => b.finish(node, "Ceil", &[x], vec![], map),
+        Activation::Round => b.finish(node, "Round", &[x], vec![], map),
+        Activation::Sign => b.finish(node, "Sign", &[x], vec![], map),
     }
 }
 

@@ -4,6 +4,7 @@
 //! vector itself where the file flattens it, or joins a map where the file multiplies one by it.
 
 use super::attribute::{Refusal, float, malformed, operator_name, text, uncarried, untranslated};
+use super::function::plain_function;
 use super::fuse::{Group, Groups, groups, is_hard_sigmoid};
 use super::source::{Source, is_standard, label};
 use super::{ImportError, Imported, Note, Uncarried};
@@ -180,7 +181,8 @@ impl<'a> Converter<'a> {
             "Split" => return self.split(node),
             "Gather" => return self.gather(node),
             "Resize" | "Upsample" => return self.upsample(node),
-            "Softmax" => return self.softmax(node),
+            "Softmax" | "LogSoftmax" => return self.softmax(node),
+            "PRelu" => return self.prelu(node),
             "Dropout" => return self.dropout(node),
             "Identity" => {
                 let x = self.input(node, 0)?;
@@ -197,7 +199,10 @@ impl<'a> Converter<'a> {
             "HardSigmoid" => return untranslated("only alpha 1/6 and beta 1/2 have an operator"),
             "Gelu" if text(node, "approximate", "none") == "none" => Activation::Gelu,
             "Swish" if float(node, "alpha", 1.0) == 1.0 => Activation::Silu,
-            _ => return untranslated("the graph has no operator for it"),
+            name => match plain_function(name) {
+                Some(function) => function,
+                None => return untranslated("the graph has no operator for it"),
+            },
         };
         let x = self.input(node, 0)?;
         self.pointwise(node, function, x)
@@ -207,25 +212,6 @@ impl<'a> Converter<'a> {
         let (v, rank) = self.either(x)?;
         let id = self.add(node, function, &[v])?;
         self.bind_like(node, id, rank)
-    }
-
-    /// `Clip(0, 6)` and `Clip(0, infinity)`.
-    fn clip(&self, node: &'a NodeProto) -> Result<Activation, Refusal> {
-        let limit = |i: usize, name: &str, none: f64| -> Result<f64, Refusal> {
-            match node.input.get(i).filter(|n| !n.is_empty()) {
-                Some(input) => match self.scalar(input)? {
-                    Some(limit) => Ok(f64::from(limit)),
-                    None => untranslated("its limits are computed, not constant"),
-                },
-                None => Ok(float(node, name, none)),
-            }
-        };
-        let unlimited = f64::from(f32::MAX);
-        match (limit(1, "min", -unlimited)?, limit(2, "max", unlimited)?) {
-            (0.0, 6.0) => Ok(Activation::Relu6),
-            (0.0, high) if high >= unlimited => Ok(Activation::Relu),
-            _ => untranslated("only the limits 0 and 6, or 0 alone, have an operator"),
-        }
     }
 
     fn arithmetic(&mut self, node: &'a NodeProto) -> Result<(), Refusal> {

@@ -33,7 +33,7 @@ pub(super) fn groups<'a>(source: &'a Source<'a>) -> Groups<'a> {
         if groups.inside[i] || !is_standard(node) {
             continue;
         }
-        for find in [gelu, hard_swish, silu, hard_sigmoid, linear, affine, shuffle] {
+        for find in [gelu, hard_swish, silu, mish, hard_sigmoid, relu6, linear, affine, shuffle] {
             let mut m = Match { source, inside: Vec::new() };
             if let Some(group) = find(&mut m, node) {
                 m.inside.iter().for_each(|&i| groups.inside[i] = true);
@@ -215,6 +215,41 @@ fn silu<'a>(m: &mut Match<'a>, last: &'a NodeProto) -> Option<Group<'a>> {
         })
     });
     found.map(|x| Group::Activation { x, function: Activation::Silu })
+}
+
+/// `x * tanh(softplus(x))`.
+fn mish<'a>(m: &mut Match<'a>, last: &'a NodeProto) -> Option<Group<'a>> {
+    let found = swapped(two(last, "Mul")?).into_iter().find_map(|(x, gate)| {
+        m.attempt(|m| {
+            let tanh = m.made_by(gate, "Tanh")?;
+            let softplus = m.made_by(tanh.input.first()?, "Softplus")?;
+            (softplus.input.first()? == x).then_some(x)
+        })
+    });
+    found.map(|x| Group::Activation { x, function: Activation::Mish })
+}
+
+/// `min(relu(x), 6)`, by Min or by Clip.
+fn relu6<'a>(m: &mut Match<'a>, last: &'a NodeProto) -> Option<Group<'a>> {
+    let limited = match last.op_type() {
+        "Min" => m.with_scalar(last, "Min", 6.0)?,
+        "Clip" => {
+            let high = match last.input.get(2) {
+                Some(high) => m.is_scalar(high, 6.0),
+                None => float(last, "max", f64::NAN) == 6.0,
+            };
+            // A lower limit above zero would be another function.
+            let low = match last.input.get(1) {
+                Some(low) => low.is_empty() || m.is_scalar(low, 0.0),
+                None => float(last, "min", 0.0) <= 0.0,
+            };
+            last.input.first().filter(|_| high && low)?
+        }
+        _ => return None,
+    };
+    let relu = m.made_by(limited, "Relu")?;
+    let x = relu.input.first()?;
+    Some(Group::Activation { x, function: Activation::Relu6 })
 }
 
 /// `clip(x + 3, 0, 6) / 6`.

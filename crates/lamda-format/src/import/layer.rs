@@ -135,9 +135,7 @@ impl<'a> Converter<'a> {
         let (Some(axis), Some(channels)) = (ty.channel_axis(), ty.channels()) else {
             return untranslated("it joins a constant with a value without channels");
         };
-        if channels > self.budget {
-            return malformed("its weights would take many times the size of the file");
-        }
+        self.affords(channels)?;
         let axes = rank.unwrap_or(ty.dims().len());
         let read = |constant: Option<(&'a str, bool)>, neutral: f32| -> Result<Vec<f32>, Refusal> {
             let Some((name, _)) = constant else { return Ok(vec![neutral; channels]) };
@@ -248,7 +246,7 @@ impl<'a> Converter<'a> {
     }
 
     /// A constant, or the refusal of a weight that is computed.
-    fn constant(&self, name: &str, role: &str) -> Result<Tensor<f32>, Refusal> {
+    pub(super) fn constant(&self, name: &str, role: &str) -> Result<Tensor<f32>, Refusal> {
         match self.source.constants.get(name) {
             Some(constant) => Ok(constant.f32s(name)?),
             None => untranslated(format!("its {role} `{name}` is computed, not constant")),
@@ -256,7 +254,7 @@ impl<'a> Converter<'a> {
     }
 
     /// Adds a node with weights, under the path of those which have the same tensors, if there are.
-    fn layer(
+    pub(super) fn layer(
         &mut self,
         node: &'a NodeProto,
         op: Op,
@@ -290,6 +288,14 @@ impl<'a> Converter<'a> {
             }
         }
         Ok(id)
+    }
+
+    /// Refuses elements beyond what may still be made.
+    pub(super) fn affords(&self, elements: usize) -> Result<(), Refusal> {
+        if elements > self.budget {
+            return malformed("its weights would take many times the size of the file");
+        }
+        Ok(())
     }
 
     /// Takes elements from what may still be made.
@@ -329,7 +335,7 @@ fn transpose(t: &Tensor<f32>, rows: usize, columns: usize) -> Tensor<f32> {
 }
 
 /// A constant that stretches over a value of the given rank as one number for each channel.
-fn by_channel(t: &Tensor<f32>, rank: usize, axis: usize, channels: usize) -> Option<Tensor<f32>> {
+pub(super) fn by_channel(t: &Tensor<f32>, rank: usize, axis: usize, channels: usize) -> Option<Tensor<f32>> {
     let ahead = rank.checked_sub(t.shape().len())?;
     let fits = t.shape().iter().enumerate().all(|(i, &n)| n == 1 || (i + ahead == axis && n == channels));
     let single = t.data().len() == 1;

@@ -11,6 +11,7 @@
 mod attribute;
 mod carry;
 mod convert;
+mod function;
 mod fuse;
 mod layer;
 mod shape;

@@ -1,10 +1,9 @@
-//! Operators that move elements and compute nothing: reshapes, slices, permutations, concatenation, upsampling; and
-//! softmax, whose meaning hangs on axes.
+//! Operators that move elements and compute nothing: reshapes, slices, permutations, concatenation, upsampling.
 
 use super::attribute::{EXTENT, Refusal, axis, floats, has, int, ints, malformed, text, untranslated};
 use super::convert::{Bound, Converter};
 use crate::proto::NodeProto;
-use lamda_ir::op::{ChannelShuffle, ChannelSlice, Concat, Flatten, Softmax, Upsample};
+use lamda_ir::op::{ChannelShuffle, ChannelSlice, Concat, Flatten, Upsample};
 use lamda_ir::{Dim, Layout, TensorType, ValueId};
 
 impl<'a> Converter<'a> {
@@ -313,20 +312,6 @@ impl<'a> Converter<'a> {
         };
         let whole = factor >= 1.0 && factor <= EXTENT as f64 && factor.fract() == 0.0;
         Ok((whole && scales.len() == ty.dims().len()).then_some(factor as usize))
-    }
-
-    pub(super) fn softmax(&mut self, node: &'a NodeProto) -> Result<(), Refusal> {
-        let x = self.input(node, 0)?;
-        let (v, pooled) = self.either(x)?;
-        let rank = self.rank(x);
-        let modern = self.source.opset >= 13;
-        let along = axis(int(node, "axis", if modern { -1 } else { 1 }), rank)?;
-        // Before opset 13 everything behind the axis was one.
-        if Some(along) != self.ty(v)?.channel_axis() || (!modern && along + 1 != rank) {
-            return untranslated("only softmax over the channels has an operator");
-        }
-        let id = self.add(node, Softmax, &[v])?;
-        self.bind_like(node, id, pooled)
     }
 
     /// The channels of a value, when the axis is theirs.

@@ -32,7 +32,7 @@ fn vectors_and_maps_meet() {
             // A gelu of several ONNX nodes inside.
             2 => g.add("gelu", Activation::Gelu, &[h]).unwrap(),
             // A softmax needs the vector.
-            3 => g.add("softmax", Softmax, &[h]).unwrap(),
+            3 => g.add("softmax", Softmax::default(), &[h]).unwrap(),
             _ => h,
         };
         let y = g.add("scale", Arithmetic::Mul, &[gate, x]).unwrap();

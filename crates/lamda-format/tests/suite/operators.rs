@@ -3,7 +3,7 @@
 use crate::common::{self, check, single};
 use lamda_ir::op::{
     Activation, Arithmetic, AvgPool, BatchNorm, ChannelShuffle, ChannelSlice, Concat, Conv, Dropout, Flatten,
-    GlobalPool, Linear, MaxPool, Softmax, Upsample, Window,
+    GlobalPool, Linear, MaxPool, PRelu, Softmax, Upsample, Window,
 };
 use lamda_ir::{Graph, Layout, TensorType};
 
@@ -23,10 +23,21 @@ fn activations() {
     let mut all = Activation::PLAIN.to_vec();
     all.extend([0.01, 0.3].map(|alpha| Activation::LeakyRelu { alpha }));
     all.extend([0.5, 1.0].map(|alpha| Activation::Elu { alpha }));
+    let none = f64::INFINITY;
+    all.extend([(-0.1, 0.7), (-none, 0.3), (-1.0, none)].map(|(min, max)| Activation::Clip { min, max }));
     for (layout, shape) in SHAPES {
         for (i, function) in all.iter().enumerate() {
-            check(&name(function.word(), layout, i), &single(*function, layout, shape), 1, true);
+            let positive = matches!(function, Activation::Log | Activation::Sqrt | Activation::Reciprocal);
+            let mut graph = Graph::new("function");
+            let mut x = graph.add_input("x", TensorType::batched(layout, shape));
+            if positive {
+                x = graph.add("positive", Activation::Softplus, &[x]).unwrap();
+            }
+            let y = graph.add("node", *function, &[x]).unwrap();
+            graph.add_output("y", y);
+            check(&name(function.word(), layout, i), &graph, 1, true);
         }
+        check(&name("prelu", layout, ""), &single(PRelu, layout, shape), 1, true);
     }
 }
 
@@ -152,7 +163,15 @@ fn moves() {
                 true,
             );
         }
-        check(&name("softmax", layout, ""), &single(Softmax, layout, shape), 5, true);
+        for (axis, log) in (1..=shape.len()).flat_map(|axis| [(axis, false), (axis, true)]) {
+            let softmax = Softmax::over(axis, log, &TensorType::batched(layout, shape));
+            check(
+                &name("softmax", layout, format!("{axis}-{log}")),
+                &single(softmax, layout, shape),
+                5,
+                true,
+            );
+        }
         let rank = shape.len() + 1;
         for axis in 1..rank {
             let mut graph = Graph::new("concat");

@@ -19,6 +19,7 @@ mod global_pool;
 mod linear;
 mod max_pool;
 mod opaque;
+mod prelu;
 mod softmax;
 mod upsample;
 mod window;
@@ -37,6 +38,7 @@ pub use global_pool::GlobalPool;
 pub use linear::Linear;
 pub use max_pool::MaxPool;
 pub use opaque::{Attribute, Opaque};
+pub use prelu::PRelu;
 pub use softmax::Softmax;
 pub use upsample::Upsample;
 pub use window::{Window, same_padding};
@@ -124,6 +126,7 @@ operators!(
     GlobalPool,
     Linear,
     MaxPool,
+    PRelu,
     Softmax,
     Upsample,
 );

@@ -3,12 +3,12 @@
 //!
 //! Invariant: every node belongs to exactly one kernel; kernels are in the order of their first node.
 
-use lamda_ir::op::{Arithmetic, GlobalPool};
+use lamda_ir::op::{Arithmetic, GlobalPool, Softmax};
 use lamda_ir::{Graph, Node, NodeId, Op, ValueId};
 
 use super::fusion::Fusion;
 use super::geometry::Geometry;
-use super::kind::KernelKind;
+use super::kind::{Function, KernelKind};
 
 /// A kernel of a network.
 #[derive(Clone, Debug, PartialEq)]
@@ -114,7 +114,9 @@ fn kind_of(graph: &Graph, fusion: Fusion, node: &Node) -> KernelKind {
         }
         Op::Linear(_) => KernelKind::Linear,
         Op::BatchNorm(_) => KernelKind::BatchNorm,
-        Op::Activation(activation) => KernelKind::Activation((*activation).into()),
+        Op::Activation(activation) => {
+            Function::of(*activation).map_or(KernelKind::Opaque, KernelKind::Activation)
+        }
         Op::Arithmetic(Arithmetic::Div) => KernelKind::Division,
         Op::Arithmetic(_) => {
             let mut types = node.inputs.iter().map(|v| graph.tensor_type(*v));
@@ -128,11 +130,11 @@ fn kind_of(graph: &Graph, fusion: Fusion, node: &Node) -> KernelKind {
         Op::Concat(_) => KernelKind::Concat,
         Op::ChannelSlice(_) => KernelKind::ChannelSlice,
         Op::ChannelShuffle(_) => KernelKind::ChannelShuffle,
-        Op::Softmax(_) => KernelKind::Softmax,
+        Op::Softmax(softmax) if *softmax == Softmax::default() => KernelKind::Softmax,
         Op::Upsample(_) => KernelKind::Upsample,
         Op::Flatten(_) => KernelKind::Flatten,
         Op::Dropout(_) => KernelKind::Identity,
-        Op::Opaque(_) => KernelKind::Opaque,
+        Op::PRelu(_) | Op::Softmax(_) | Op::Opaque(_) => KernelKind::Opaque,
     }
 }
 

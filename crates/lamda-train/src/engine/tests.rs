@@ -242,7 +242,8 @@ fn convolutions_of_signals() {
 
 #[test]
 fn normalisation_and_every_activation() {
-    let functions = Activation::PLAIN
+    use Activation::{Gelu, HardSigmoid, HardSwish, Relu, Relu6, Sigmoid, Silu, Tanh};
+    let functions = [Relu, Relu6, Silu, Gelu, HardSwish, Sigmoid, HardSigmoid, Tanh]
         .into_iter()
         .chain([Activation::LeakyRelu { alpha: 0.1 }, Activation::Elu { alpha: 0.7 }]);
     for function in functions {
@@ -383,7 +384,11 @@ fn moves_of_values() {
     );
     check(
         "softmax",
-        &Net::new(Layout::Map, &[3, 4, 5]).conv(6, same(3), 1).then(Softmax).conv(4, same(3), 1).head(),
+        &Net::new(Layout::Map, &[3, 4, 5])
+            .conv(6, same(3), 1)
+            .then(Softmax::default())
+            .conv(4, same(3), 1)
+            .head(),
     );
     check(
         "sequence",
@@ -522,7 +527,7 @@ fn a_softmax_at_the_end_is_trained_before_it_and_run_with_it() {
         let inputs: Vec<ValueId> = node.inputs.iter().map(|v| values[v.index()]).collect();
         values.push(with.add(node.path.clone(), node.op.clone(), &inputs).unwrap());
     }
-    let out = with.add("softmax", Softmax, &[values[logits.index()]]).unwrap();
+    let out = with.add("softmax", Softmax::default(), &[values[logits.index()]]).unwrap();
     with.add_output("p", out);
     std::mem::swap(&mut soft, &mut with);
     assert_eq!(train(&bare, 1, 3, 16), train(&soft, 1, 3, 16));

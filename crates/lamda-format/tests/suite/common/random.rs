@@ -49,7 +49,7 @@ pub(crate) fn network(seed: u64) -> Graph {
     let bias = m.coin();
     let mut y = m.add(Linear { out_channels: 5, bias }, &[v]);
     if m.coin() {
-        y = m.add(Softmax, &[y]);
+        y = m.add(Softmax::default(), &[y]);
     }
     m.graph.add_output("logits", y);
     if m.coin() {
