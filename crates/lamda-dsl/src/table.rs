@@ -77,6 +77,7 @@ pub enum ArgDefault {
 pub(crate) enum Make {
     Conv,
     Depthwise,
+    Deconv,
     Linear,
     MaxPool,
     AvgPool,
@@ -153,16 +154,31 @@ pub static OPERATORS: &[OpSpec] = &[
         ..row("dwconv", Make::Depthwise)
     },
     OpSpec {
+        aliases: &["convtranspose"],
+        plain: Some(arg("c", COUNT, ArgDefault::Required)),
+        named: &[
+            arg("k", ArgKind::Size, ArgDefault::Number(2.0)),
+            arg("s", ArgKind::Size, ArgDefault::Number(2.0)),
+            P,
+            D,
+            arg("out", ArgKind::Size, ArgDefault::Absent),
+            arg("g", COUNT, ArgDefault::Number(1.0)),
+            BIAS,
+        ],
+        help: "size times s",
+        ..row("deconv", Make::Deconv)
+    },
+    OpSpec {
         aliases: &["dense", "fc"],
         plain: Some(arg("c", COUNT, ArgDefault::Required)),
         named: &[BIAS],
         help: "flattens a map or signal; works on each token of a sequence",
         ..row("linear", Make::Linear)
     },
-    OpSpec { plain: Some(POOL_K), named: &[POOL_S, P], ..row("maxpool", Make::MaxPool) },
+    OpSpec { plain: Some(POOL_K), named: &[POOL_S, P, D], ..row("maxpool", Make::MaxPool) },
     OpSpec {
         plain: Some(POOL_K),
-        named: &[POOL_S, P, arg("count_pad", ArgKind::Flag, ArgDefault::Word("false"))],
+        named: &[POOL_S, P, D, arg("count_pad", ArgKind::Flag, ArgDefault::Word("false"))],
         ..beside("avgpool", Make::AvgPool)
     },
     OpSpec { aliases: &["globalavgpool"], ..row("gap", Make::GlobalAverage) },
@@ -313,6 +329,7 @@ impl OpSpec {
             self.make,
             Make::Conv
                 | Make::Depthwise
+                | Make::Deconv
                 | Make::Linear
                 | Make::GlobalAverage
                 | Make::GlobalMax

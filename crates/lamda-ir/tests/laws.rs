@@ -13,10 +13,14 @@ use rand_pcg::Pcg64Mcg;
 fn random_graph(seed: u64) -> Graph {
     let mut rng = Pcg64Mcg::seed_from_u64(seed);
     let mut g = Graph::new("random");
-    let rank = rng.random_range(1..=2);
+    let rank = rng.random_range(1..=3);
     let sizes: Vec<usize> =
         [rng.random_range(1..=4)].into_iter().chain((0..rank).map(|_| rng.random_range(3..=7))).collect();
-    let layout = if rank == 1 { Layout::Signal } else { Layout::Map };
+    let layout = match rank {
+        1 if rng.random() => Layout::Sequence,
+        1 => Layout::Signal,
+        _ => Layout::Map,
+    };
     let mut x = g.add_input("x", TensorType::batched(layout, &sizes));
     for step in 0..rng.random_range(1..=7) {
         let Some(c) = g.tensor_type(x).and_then(TensorType::channels) else { break };
@@ -32,7 +36,7 @@ fn random_graph(seed: u64) -> Graph {
                 let side = g.add(format!("n{step}.act"), Activation::Tanh, &[x]).unwrap();
                 g.add(format!("n{step}.cat"), Concat { axis: 1 }, &[side, x])
             }
-            2 if rank > 0 => {
+            2 if rank > 0 && g.tensor_type(x).is_some_and(|t| t.layout != Layout::Sequence) => {
                 let squeezed = g.add(format!("n{step}.gap"), GlobalPool::Average, &[x]).unwrap();
                 let gate = g.add(format!("n{step}.gate"), Activation::Sigmoid, &[squeezed]).unwrap();
                 g.add(format!("n{step}.mul"), Arithmetic::Mul, &[x, gate])
@@ -62,7 +66,7 @@ fn random_op(rng: &mut Pcg64Mcg, c: usize, rank: usize) -> Op {
             _ => random_pointwise(rng),
         };
     }
-    match rng.random_range(0..14) {
+    match rng.random_range(0..15) {
         0 | 1 => {
             let mut window = window(rng);
             window.dilation[0] = rng.random_range(1..=2);
@@ -80,6 +84,15 @@ fn random_op(rng: &mut Pcg64Mcg, c: usize, rank: usize) -> Op {
         8 => ChannelSlice { start: c / 2, len: c - c / 2 }.into(),
         9 => Upsample { factor: 2 }.into(),
         10 => Activation::LeakyRelu { alpha: 0.1 }.into(),
+        12 => {
+            let mut window = window(rng);
+            let extra =
+                window.pads.iter().map(|p| if p.1 == 0 { rng.random_range(0..=1) } else { 0 }).collect();
+            window.dilation[0] = rng.random_range(1..=2);
+            let groups = if rng.random() { c } else { 1 };
+            let out_channels = groups * rng.random_range(1..=3);
+            ConvTranspose { out_channels, window, extra, groups, bias: rng.random() }.into()
+        }
         11 => Softmax { axis: Some(1 + rng.random_range(1..=rank)), log: rng.random() }.into(),
         _ => random_pointwise(rng),
     }

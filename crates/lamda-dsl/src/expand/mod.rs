@@ -4,6 +4,7 @@
 //! one fault neither hides others nor is followed by complaints about its consequences. Node paths are given at the
 //! end, when it is known which names stand alone.
 
+mod deconv;
 mod eval;
 mod fault;
 mod functions;

@@ -42,6 +42,7 @@ impl<'m> Expander<'m> {
             }
             Make::SqueezeExcite => self.squeeze_excite(op, &given, scope, value),
             Make::Conv | Make::Depthwise => self.convolution(op, &given, scope, value),
+            Make::Deconv => self.deconvolution(op, &given, scope, value),
             Make::Linear => self.linear(op, &given, scope, value),
             Make::MaxPool | Make::AvgPool => self.pool(op, &given, scope, value),
             _ => self.pointwise(op, &given, scope, value),
@@ -153,7 +154,7 @@ impl<'m> Expander<'m> {
                 expect,
             );
         }
-        let window = if matches!(layout, Some(Layout::Map | Layout::Signal)) {
+        let window = if matches!(layout, Some(Layout::Map | Layout::Signal | Layout::Sequence)) {
             match self.window(given, op, value, step) {
                 Some(window) => window,
                 None => return self.widened(value, expect),
@@ -166,7 +167,7 @@ impl<'m> Expander<'m> {
     }
 
     /// The same value with the channels of the text, its other sizes guessed.
-    fn widened(&mut self, value: ValId, expect: Expect) -> ValId {
+    pub(super) fn widened(&mut self, value: ValId, expect: Expect) -> ValId {
         let mut ty = self.sketch.types[value.index()].clone();
         self.sketch.readers[value.index()] += 1;
         if let (ValueType::Tensor(t), Some(width)) = (&mut ty, expect.width)
@@ -247,7 +248,8 @@ impl<'m> Expander<'m> {
         let step = self.sketch.step(scope.level, op.name);
         let guess = self.sketch.guesses[value.index()];
         let expect = Expect { guess, ..Expect::default() };
-        let spatial = matches!(self.tensor_of(value).map(|t| t.layout), Some(Layout::Map | Layout::Signal));
+        let layout = self.tensor_of(value).map(|t| t.layout);
+        let spatial = matches!(layout, Some(Layout::Map | Layout::Signal | Layout::Sequence));
         let window = match spatial.then(|| self.window(given, op, value, step)) {
             Some(Some(window)) => window,
             Some(None) => return self.guess_of(value),

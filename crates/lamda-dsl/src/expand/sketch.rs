@@ -174,6 +174,7 @@ impl<'m> Sketch<'m> {
             let without = normalised[node.output.index()] && self.readers[node.output.index()] == 1;
             match &mut node.op {
                 Op::Conv(conv) => conv.bias = !without,
+                Op::ConvTranspose(conv) => conv.bias = !without,
                 Op::Linear(linear) => linear.bias = !without,
                 _ => {}
             }

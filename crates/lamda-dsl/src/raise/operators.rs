@@ -5,7 +5,8 @@ use super::flow::Step;
 use crate::expand::{axis_word, round8};
 use crate::syntax::{Arg, Call, Stmt, Value};
 use lamda_ir::op::{
-    Activation, Arithmetic, BatchNorm, Conv, Dropout, GlobalPool, Linear, Op, Upsample, Window, same_padding,
+    Activation, Arithmetic, BatchNorm, Conv, ConvTranspose, Dropout, GlobalPool, Linear, Op, Upsample,
+    Window, same_cut, same_padding,
 };
 use lamda_ir::{Dim, Graph, Node, NodeId, TensorType, ValueId};
 
@@ -16,6 +17,7 @@ pub(super) fn statement(graph: &Graph, id: NodeId) -> Result<Stmt, RaiseError> {
     let input = node.inputs.first().and_then(|v| graph.tensor_type(*v)).ok_or_else(refused)?;
     let call = match &node.op {
         Op::Conv(conv) => convolution(graph, node, conv, input),
+        Op::ConvTranspose(conv) => deconvolution(graph, node, conv),
         Op::Linear(Linear { out_channels, bias }) => {
             let call = Call::new("linear").arg(Arg::plain(*out_channels));
             with_bias(graph, node, *bias, call)
@@ -109,6 +111,28 @@ fn convolution(graph: &Graph, node: &Node, conv: &Conv, input: &TensorType) -> C
     with_bias(graph, node, conv.bias, call)
 }
 
+fn deconvolution(graph: &Graph, node: &Node, conv: &ConvTranspose) -> Call {
+    let w = &conv.window;
+    let mut call = Call::new("deconv").arg(Arg::plain(conv.out_channels));
+    call = sizes(call, "k", &w.kernel, 2);
+    call = sizes(call, "s", &w.stride, 2);
+    let same = (0..w.kernel.len()).all(|a| {
+        let (front, behind, extra) = same_cut(w.kernel[a], w.stride[a], w.dilation[a]);
+        (w.pads[a], conv.extra[a]) == ((front, behind), extra)
+    });
+    if !same {
+        call = call.arg(Arg::named("p", sides(&w.pads)));
+    }
+    call = sizes(call, "d", &w.dilation, 1);
+    if !same {
+        call = sizes(call, "out", &conv.extra, 0);
+    }
+    if conv.groups != 1 {
+        call = call.arg(Arg::named("g", conv.groups));
+    }
+    with_bias(graph, node, conv.bias, call)
+}
+
 /// `bias=` where it is not what `auto` gives.
 fn with_bias(graph: &Graph, node: &Node, bias: bool, call: Call) -> Call {
     let made = node.outputs[0];
@@ -124,7 +148,7 @@ fn pooling(word: &str, window: &Window, input: &TensorType) -> Call {
     if window.stride != window.kernel {
         call = call.arg(Arg::named("s", size(&window.stride)));
     }
-    padding(call, window, input)
+    sizes(padding(call, window, input), "d", &window.dilation, 1)
 }
 
 fn sizes(call: Call, name: &str, sizes: &[usize], default: usize) -> Call {
@@ -147,12 +171,16 @@ fn padding(call: Call, w: &Window, input: &TensorType) -> Call {
     if (0..w.pads.len()).all(|a| w.pads[a] == same(a)) {
         return call;
     }
-    let (front, behind): (Vec<usize>, Vec<usize>) = w.pads.iter().copied().unzip();
+    call.arg(Arg::named("p", sides(&w.pads)))
+}
+
+/// A padding: a size where both sides of each axis agree, else all sides.
+fn sides(pads: &[(usize, usize)]) -> Value {
+    let (front, behind): (Vec<usize>, Vec<usize>) = pads.iter().copied().unzip();
     if front == behind {
-        return call.arg(Arg::named("p", size(&front)));
+        return size(&front);
     }
-    let sides = front.into_iter().chain(behind).map(Value::from).collect();
-    call.arg(Arg { value: Value::Tuple(sides), ..Arg::named("p", 0) })
+    Value::Tuple(front.into_iter().chain(behind).map(Value::from).collect())
 }
 
 /// `x * gate(fc2(act(fc1(gap(x)))))` as `se`.

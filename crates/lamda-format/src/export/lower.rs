@@ -3,6 +3,7 @@
 
 use super::ExportError;
 use super::builder::{Builder, float, int, ints, text};
+use super::positions::{conv_transpose, over_positions};
 use crate::onnx_types::value_info;
 use crate::proto::attribute_proto::AttributeType;
 use crate::proto::{AttributeProto, NodeProto};
@@ -39,22 +40,20 @@ fn lower_node(b: &mut Builder<'_>, id: NodeId, node: &Node) -> Result<(), Export
         Op::Linear(_) => linear(b, id, node, ty)?,
         Op::GlobalPool(pool) => global_pool(b, node, ty, *pool),
         Op::Conv(conv) => {
-            let mut inputs = vec![b.plain(x)];
-            inputs.extend(b.params(id)?);
+            let params = b.params(id)?;
             let mut attributes = window(&conv.window, true);
             attributes.push(int("group", conv.groups as i64));
-            finish(b, node, "Conv", &inputs, attributes);
+            over_positions(b, node, ty, "Conv", params, attributes);
         }
+        Op::ConvTranspose(conv) => conv_transpose(b, id, node, ty, conv)?,
         Op::MaxPool(pool) => {
-            let inputs = [b.plain(x)];
-            finish(b, node, "MaxPool", &inputs, window(&pool.window, true));
+            over_positions(b, node, ty, "MaxPool", vec![], window(&pool.window, true));
         }
         Op::AvgPool(pool) => {
-            let inputs = [b.plain(x)];
             let dilated = pool.window.dilation.iter().any(|&d| d != 1);
             let mut attributes = window(&pool.window, dilated);
             attributes.push(int("count_include_pad", i64::from(pool.count_pad)));
-            finish(b, node, "AveragePool", &inputs, attributes);
+            over_positions(b, node, ty, "AveragePool", vec![], attributes);
         }
         // One Gather: the same in time as Reshape, Transpose, Reshape (ONNX Runtime 114 to 123 µs, tract 180 to 168),
         // and it needs no other size than the channels.
@@ -115,11 +114,11 @@ fn finish(b: &mut Builder<'_>, node: &Node, op: &str, inputs: &[String], attribu
     b.finish(node, op, &refs(inputs), attributes, None);
 }
 
-fn refs(names: &[String]) -> Vec<&str> {
+pub(super) fn refs(names: &[String]) -> Vec<&str> {
     names.iter().map(String::as_str).collect()
 }
 
-fn window(window: &Window, dilations: bool) -> Vec<AttributeProto> {
+pub(super) fn window(window: &Window, dilations: bool) -> Vec<AttributeProto> {
     let pads = window.pads.iter().map(|p| p.0).chain(window.pads.iter().map(|p| p.1));
     let mut attributes = vec![
         ints("kernel_shape", window.kernel.iter().copied()),

@@ -36,6 +36,8 @@ pub(super) struct Converter<'a> {
     pub(super) budget: usize,
     /// The paths under which weights lie.
     pub(super) stems: HashSet<String>,
+    /// Whether the operator at hand has its sequence transposed around it.
+    pub(super) over_steps: bool,
     bound: HashMap<&'a str, Bound>,
     uncarried: Vec<Uncarried>,
     paths: HashSet<String>,
@@ -53,6 +55,7 @@ impl<'a> Converter<'a> {
             stored: HashMap::new(),
             budget,
             stems: HashSet::new(),
+            over_steps: false,
             bound: HashMap::new(),
             uncarried: Vec::new(),
             paths: HashSet::new(),
@@ -85,14 +88,15 @@ impl<'a> Converter<'a> {
         let source = self.source;
         let products = source.nodes.iter().filter(|n| n.op_type() == "MatMul");
         let multiplied: HashSet<&str> = products.flat_map(|n| &n.input).map(String::as_str).collect();
+        let turned = source.only_turned();
         for input in source.inputs() {
             let fault = |reason| ImportError::Type { name: input.name().to_owned(), reason };
             let mut ty = type_from_onnx(input.r#type.as_ref()).map_err(fault)?;
-            // Without denotations, what a matrix is multiplied with is read as a sequence.
+            // Without denotations, what a matrix is multiplied with, or what is always transposed, is read as a sequence.
             if let ValueType::Tensor(t) = &mut ty
                 && t.layout == Layout::Signal
                 && input.r#type.as_ref().is_none_or(|ty| !is_denoted(ty))
-                && multiplied.contains(input.name())
+                && (multiplied.contains(input.name()) || turned.contains(input.name()))
             {
                 t.layout = Layout::Sequence;
             }
@@ -122,7 +126,12 @@ impl<'a> Converter<'a> {
         Ok(())
     }
 
-    fn refused(&mut self, node: &'a NodeProto, grouped: bool, refusal: Refusal) -> Result<(), ImportError> {
+    pub(super) fn refused(
+        &mut self,
+        node: &'a NodeProto,
+        grouped: bool,
+        refusal: Refusal,
+    ) -> Result<(), ImportError> {
         let reason = match refusal {
             Refusal::Fatal(error) => return Err(error),
             Refusal::Malformed(reason) => {
@@ -160,16 +169,19 @@ impl<'a> Converter<'a> {
                 self.affine(node, x, Some((scale, false)), Some((shift, false)))
             }
             Group::Shuffle { x, split, joined } => self.shuffle(node, x, split, joined),
+            Group::Steps { turn, inner } => self.steps(turn, inner, node),
+            Group::Biased { conv, summand } => self.biased(conv, node, summand),
         }
     }
 
-    fn node(&mut self, node: &'a NodeProto) -> Result<(), Refusal> {
+    pub(super) fn node(&mut self, node: &'a NodeProto) -> Result<(), Refusal> {
         let function = match node.op_type() {
-            "Conv" => return self.conv(node),
+            "Conv" => return self.conv(node, node, None),
+            "ConvTranspose" => return self.conv_transpose(node),
             "Gemm" => return self.gemm(node),
             "MatMul" => return self.matmul(node, self.name(node, 0)?, self.name(node, 1)?, None),
             "BatchNormalization" => return self.batch_norm(node),
-            "Add" | "Sub" | "Mul" | "Div" | "Max" | "Min" => return self.arithmetic(node),
+            "Add" | "Sum" | "Sub" | "Mul" | "Div" | "Max" | "Min" => return self.arithmetic(node),
             "MaxPool" | "AveragePool" => return self.pool(node),
             "GlobalAveragePool" | "GlobalMaxPool" => return self.global_pool(node),
             "ReduceMean" | "ReduceMax" => return self.reduce(node),
@@ -216,7 +228,7 @@ impl<'a> Converter<'a> {
 
     fn arithmetic(&mut self, node: &'a NodeProto) -> Result<(), Refusal> {
         let join = match node.op_type() {
-            "Add" => Arithmetic::Add,
+            "Add" | "Sum" => Arithmetic::Add,
             "Sub" => Arithmetic::Sub,
             "Mul" => Arithmetic::Mul,
             "Div" => Arithmetic::Div,
@@ -224,7 +236,12 @@ impl<'a> Converter<'a> {
             _ => Arithmetic::Min,
         };
         if node.input.len() != 2 {
-            return untranslated(format!("it joins {} values, and the graph's joins two", node.input.len()));
+            // Sum, Max and Min join any number.
+            let mut joined = self.input(node, 0)?;
+            for i in 1..node.input.len() {
+                joined = self.join(node, join, joined, self.input(node, i)?)?;
+            }
+            return self.bind(node, joined);
         }
         let (a, b) = (self.name(node, 0)?, self.name(node, 1)?);
         let constant = |name| self.source.constants.contains_key(name);
@@ -238,15 +255,22 @@ impl<'a> Converter<'a> {
             (false, true, Arithmetic::Sub) => return self.affine(node, a, None, Some((b, true))),
             _ => return untranslated("it joins a value with a constant in a way that has no operator"),
         }
-        let (a, b) = (self.get(a)?, self.get(b)?);
+        let joined = self.join(node, join, self.get(a)?, self.get(b)?)?;
+        self.bind(node, joined)
+    }
+
+    fn join(&mut self, node: &'a NodeProto, join: Arithmetic, a: Bound, b: Bound) -> Result<Bound, Refusal> {
         let ((x, _), (y, _)) = (self.either(a)?, self.either(b)?);
         let rank = self.rank(a);
         if rank != self.rank(b) || rank == 0 {
             return untranslated("it joins values of different rank");
         }
         let id = self.add(node, join, &[x, y])?;
-        let pooled = matches!((a, b), (Bound::Pooled(..), Bound::Pooled(..))).then_some(rank);
-        self.bind_like(node, id, pooled)
+        let made = self.graph.node(id).outputs[0];
+        Ok(match (a, b) {
+            (Bound::Pooled(..), Bound::Pooled(..)) => Bound::Pooled(made, rank),
+            _ => Bound::Value(made),
+        })
     }
 
     fn dropout(&mut self, node: &'a NodeProto) -> Result<(), Refusal> {

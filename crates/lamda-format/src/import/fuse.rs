@@ -18,6 +18,10 @@ pub(super) enum Group<'a> {
     Affine { x: &'a str, scale: &'a str, shift: &'a str },
     /// Reshape to `split`, exchange axes 1 and 2, Reshape to `joined`: constants' names.
     Shuffle { x: &'a str, split: &'a str, joined: &'a str },
+    /// An operator over positions between two exchanges of axes 1 and 2.
+    Steps { turn: &'a NodeProto, inner: &'a NodeProto },
+    /// A convolution and a constant that is added behind it.
+    Biased { conv: &'a NodeProto, summand: &'a str },
 }
 
 /// The groups by their last node, and which nodes are inside one.
@@ -33,7 +37,9 @@ pub(super) fn groups<'a>(source: &'a Source<'a>) -> Groups<'a> {
         if groups.inside[i] || !is_standard(node) {
             continue;
         }
-        for find in [gelu, hard_swish, silu, mish, hard_sigmoid, relu6, linear, affine, shuffle] {
+        for find in
+            [gelu, hard_swish, silu, mish, hard_sigmoid, relu6, linear, affine, biased, shuffle, steps]
+        {
             let mut m = Match { source, inside: Vec::new() };
             if let Some(group) = find(&mut m, node) {
                 m.inside.iter().for_each(|&i| groups.inside[i] = true);
@@ -276,6 +282,30 @@ fn affine<'a>(m: &mut Match<'a>, last: &'a NodeProto) -> Option<Group<'a>> {
             let (x, scale) =
                 swapped(pair).into_iter().find(|(x, s)| m.is_constant(s) && !m.is_constant(x))?;
             m.is_constant(shift).then_some(Group::Affine { x, scale, shift })
+        })
+    })
+}
+
+fn biased<'a>(m: &mut Match<'a>, last: &'a NodeProto) -> Option<Group<'a>> {
+    swapped(two(last, "Add")?).into_iter().find_map(|(product, summand)| {
+        m.attempt(|m| {
+            let conv = m.made_by(product, "Conv")?;
+            m.is_constant(summand).then_some(Group::Biased { conv, summand })
+        })
+    })
+}
+
+/// Operators that a sequence is transposed around.
+const OVER_POSITIONS: [&str; 4] = ["Conv", "ConvTranspose", "MaxPool", "AveragePool"];
+
+fn steps<'a>(m: &mut Match<'a>, last: &'a NodeProto) -> Option<Group<'a>> {
+    let turns = |node: &NodeProto| node.op_type() == "Transpose" && ints(node, "perm") == Some(&[0, 2, 1]);
+    let made = last.input.first().filter(|_| turns(last))?;
+    OVER_POSITIONS.into_iter().find_map(|operator| {
+        m.attempt(|m| {
+            let inner = m.made_by(made, operator)?;
+            let turn = m.made_by(inner.input.first()?, "Transpose")?;
+            turns(turn).then_some(Group::Steps { turn, inner })
         })
     })
 }

@@ -231,6 +231,66 @@ fn layers_spelt_out() {
 }
 
 #[test]
+fn factors_and_summands_are_folded() {
+    let vector = || File::new(17, &[2, 6]).some("w", &[6, 3]).some("b", &[3]);
+    let factors = |alpha, beta| vec![float("alpha", alpha), float("beta", beta)];
+    vector().node("y = Gemm(x, w, b)", factors(0.5, -2.0)).is(&["Linear"]);
+    // One weight with two factors is two weights.
+    let both = vector().node("p = Gemm(x, w)", factors(0.5, 1.0)).node("q = Gemm(x, w)", factors(3.0, 1.0));
+    both.node("y = Add(p, q)", vec![]).is(&["Linear", "Linear", "Arithmetic"]);
+    let conv =
+        || map().some("w", &[5, 4, 3, 3]).some("b", &[5]).some("c", &[5, 1, 1]).some("d", &[1, 5, 1, 1]);
+    conv().node("m = Conv(x, w)", vec![]).node("y = Add(m, c)", vec![]).is(&["Conv"]);
+    conv().node("m = Conv(x, w, b)", vec![]).node("y = Add(d, m)", vec![]).is(&["Conv"]);
+    // By position, or of a value that is read again, it is not a bias.
+    let rows = conv().some("r", &[4, 1]).node("m = Conv(x, w)", vec![]).node("y = Add(m, r)", vec![]);
+    assert!(matches!(rows.refused(), ImportError::Unsupported(all) if all[0].operator == "Add"));
+    let twice = conv().node("m = Conv(x, w)", vec![]).node("a = Add(m, c)", vec![]);
+    twice.node("y = Mul(a, m)", vec![]).is(&["Conv", "Conv", "Arithmetic"]);
+}
+
+#[test]
+fn joins_of_any_number() {
+    let three = || map().node("a = Relu(x)", vec![]).node("b = Tanh(x)", vec![]);
+    for operator in ["Sum", "Max", "Min"] {
+        let joined = three().node(&format!("y = {operator}(a, b, x)"), vec![]);
+        joined.is(&["Activation", "Activation", "Arithmetic", "Arithmetic"]);
+        map().node(&format!("y = {operator}(x)"), vec![]).node("z = Relu(y)", vec![]).is(&["Activation"]);
+    }
+    three().node("y = Sum(a, b)", vec![]).is(&["Activation", "Activation", "Arithmetic"]);
+}
+
+#[test]
+fn transposed_convolutions_spelt_otherwise() {
+    // tract refuses SAME for windows that tile.
+    let deconv = |attributes: Vec<AttributeProto>| {
+        map().some("w", &[4, 3, 3, 4]).some("b", &[3]).node("y = ConvTranspose(x, w, b)", attributes)
+    };
+    let strides = || ints("strides", &[2, 2]);
+    deconv(vec![strides(), ints("output_padding", &[1, 0])]).is(&["ConvTranspose"]);
+    let cut = ints("pads", &[1, 0, 1, 0]);
+    let read = deconv(vec![strides(), cut, ints("output_padding", &[1, 1])]).is(&["ConvTranspose"]);
+    let lamda_ir::Op::ConvTranspose(conv) = &read.graph.nodes()[0].op else { panic!() };
+    assert_eq!((conv.window.pads.as_slice(), conv.extra.as_slice()), (&[(1, 0), (0, 0)][..], &[0, 1][..]));
+    for auto in ["SAME_UPPER", "SAME_LOWER", "VALID"] {
+        deconv(vec![strides(), text("auto_pad", auto)]).is(&["ConvTranspose"]);
+    }
+}
+
+#[test]
+fn sequences_that_are_transposed() {
+    let file = || File::new(17, &[2, 7, 6]).some("w", &[5, 6, 3]);
+    let turn = || vec![ints("perm", &[0, 2, 1])];
+    let pool = vec![ints("kernel_shape", &[2])];
+    let read = file().node("t = Transpose(x)", turn()).node("c = Conv(t, w)", vec![]);
+    let read = read.node("u = Transpose(c)", turn()).node("v = Transpose(u)", turn());
+    let read = read.node("p = MaxPool(v)", pool).node("y = Transpose(p)", turn());
+    let read = read.is(&["Conv", "MaxPool"]);
+    let x = read.graph.tensor_type(read.graph.inputs()[0].1).unwrap();
+    assert_eq!(x.layout, lamda_ir::Layout::Sequence);
+}
+
+#[test]
 fn constants_by_channel() {
     let file = map().some("c", &[4, 1, 1]).some("d", &[1, 4, 1, 1]).scalar("s", 0.25);
     let one = ["Conv"];

@@ -2,8 +2,8 @@
 
 use crate::common::{self, check, single};
 use lamda_ir::op::{
-    Activation, Arithmetic, AvgPool, BatchNorm, ChannelShuffle, ChannelSlice, Concat, Conv, Dropout, Flatten,
-    GlobalPool, Linear, MaxPool, PRelu, Softmax, Upsample, Window,
+    Activation, Arithmetic, AvgPool, BatchNorm, ChannelShuffle, ChannelSlice, Concat, Conv, ConvTranspose,
+    Dropout, Flatten, GlobalPool, Linear, MaxPool, PRelu, Softmax, Upsample, Window,
 };
 use lamda_ir::{Graph, Layout, TensorType};
 
@@ -13,6 +13,8 @@ const SHAPES: [(Layout, &[usize]); 4] = [
     (Layout::Sequence, &[9, 6]),
     (Layout::Vector, &[6]),
 ];
+
+const VOLUME: (Layout, &[usize]) = (Layout::Map, &[6, 4, 5, 5]);
 
 fn name(operator: &str, layout: Layout, i: impl std::fmt::Display) -> String {
     format!("{operator}-{}-{i}", layout.word())
@@ -69,13 +71,16 @@ fn windows(rank: usize, pools: bool) -> Vec<Window> {
 
 #[test]
 fn convolutions() {
-    let volume: (Layout, &[usize]) = (Layout::Map, &[6, 4, 5, 5]);
-    for (layout, shape) in [SHAPES[0], SHAPES[1], volume] {
+    for (layout, shape) in [SHAPES[0], SHAPES[1], SHAPES[2], VOLUME] {
         for (i, window) in windows(shape.len() - 1, false).into_iter().enumerate() {
             for (out_channels, groups, bias) in [(4, 1, true), (4, 2, false), (6, 6, true), (12, 6, false)] {
                 let at = format!("{}d{i}-{groups}", shape.len() - 1);
                 let conv = Conv { out_channels, window: window.clone(), groups, bias };
-                check(&name("conv", layout, at), &single(conv, layout, shape), 2, true);
+                check(&name("conv", layout, &at), &single(conv, layout, shape), 2, true);
+                let extra = window.pads.iter().map(|p| usize::from(p.1 == 0 && bias)).collect();
+                let window = window.clone();
+                let conv = ConvTranspose { out_channels, window, extra, groups, bias };
+                check(&name("deconv", layout, at), &single(conv, layout, shape), 2, true);
             }
         }
     }
@@ -83,10 +88,11 @@ fn convolutions() {
 
 #[test]
 fn pools() {
-    for (layout, shape) in &SHAPES[..2] {
+    for (layout, shape) in &[SHAPES[0], SHAPES[1], SHAPES[2], VOLUME] {
         for (i, window) in windows(shape.len() - 1, true).into_iter().enumerate() {
+            let i = format!("{}d{i}", shape.len() - 1);
             check(
-                &name("max", *layout, i),
+                &name("max", *layout, &i),
                 &single(MaxPool { window: window.clone() }, *layout, shape),
                 3,
                 true,
@@ -104,14 +110,14 @@ fn pools() {
         let n = shape.len() - 1;
         let window = Window { dilation: vec![2; n], pads: vec![(1, 1); n], ..Window::new(vec![2; n]) };
         check(
-            &name("max", *layout, "dilated"),
+            &name("max", *layout, format!("dilated-{n}")),
             &single(MaxPool { window: window.clone() }, *layout, shape),
             3,
             true,
         );
         for count_pad in [false, true] {
             let pool = AvgPool { window: window.clone(), count_pad };
-            let at = format!("dilated-{count_pad}");
+            let at = format!("dilated-{n}-{count_pad}");
             check(&name("avg", *layout, at), &single(pool, *layout, shape), 3, true);
         }
     }

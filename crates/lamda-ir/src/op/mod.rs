@@ -13,6 +13,7 @@ mod channel_shuffle;
 mod channel_slice;
 mod concat;
 mod conv;
+mod conv_transpose;
 mod dropout;
 mod flatten;
 mod global_pool;
@@ -21,6 +22,7 @@ mod max_pool;
 mod opaque;
 mod prelu;
 mod softmax;
+mod spatial;
 mod upsample;
 mod window;
 
@@ -32,6 +34,7 @@ pub use channel_shuffle::ChannelShuffle;
 pub use channel_slice::ChannelSlice;
 pub use concat::Concat;
 pub use conv::Conv;
+pub use conv_transpose::{ConvTranspose, same_cut, settle};
 pub use dropout::Dropout;
 pub use flatten::Flatten;
 pub use global_pool::GlobalPool;
@@ -121,6 +124,7 @@ operators!(
     ChannelSlice,
     Concat,
     Conv,
+    ConvTranspose,
     Dropout,
     Flatten,
     GlobalPool,

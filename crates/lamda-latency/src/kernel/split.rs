@@ -4,7 +4,7 @@
 //! Invariant: every node belongs to exactly one kernel; kernels are in the order of their first node.
 
 use lamda_ir::op::{Arithmetic, GlobalPool, Softmax};
-use lamda_ir::{Graph, Node, NodeId, Op, ValueId};
+use lamda_ir::{Graph, Layout, Node, NodeId, Op, ValueId};
 
 use super::fusion::Fusion;
 use super::geometry::Geometry;
@@ -85,7 +85,7 @@ fn grow(graph: &Graph, readers: &Readers, fusion: Fusion, id: NodeId, node: &Nod
         let operands_agree = next.inputs.iter().all(|v| graph.tensor_type(*v) == graph.tensor_type(output));
         let folds = matches!(next.op, Op::BatchNorm(_))
             && kernel.nodes.len() == 1
-            && matches!(node.op, Op::Conv(_) | Op::Linear(_))
+            && matches!(node.op, Op::Conv(_) | Op::ConvTranspose(_) | Op::Linear(_))
             && owns_weights(graph, node)
             && owns_weights(graph, next);
         if folds || matches!(next.op, Op::Dropout(_)) {
@@ -106,7 +106,12 @@ fn grow(graph: &Graph, readers: &Readers, fusion: Fusion, id: NodeId, node: &Nod
 }
 
 fn kind_of(graph: &Graph, fusion: Fusion, node: &Node) -> KernelKind {
+    let layout = node.inputs.first().and_then(|v| graph.tensor_type(*v)).map(|t| t.layout);
     match &node.op {
+        // Transposed around the operator, which is not measured.
+        Op::Conv(_) | Op::MaxPool(_) | Op::AvgPool(_) if layout == Some(Layout::Sequence) => {
+            KernelKind::Opaque
+        }
         Op::Conv(conv) => {
             let input = node.inputs.first();
             let channels = input.and_then(|v| graph.tensor_type(*v)?.channels()).unwrap_or(0);
@@ -134,7 +139,7 @@ fn kind_of(graph: &Graph, fusion: Fusion, node: &Node) -> KernelKind {
         Op::Upsample(_) => KernelKind::Upsample,
         Op::Flatten(_) => KernelKind::Flatten,
         Op::Dropout(_) => KernelKind::Identity,
-        Op::PRelu(_) | Op::Softmax(_) | Op::Opaque(_) => KernelKind::Opaque,
+        Op::ConvTranspose(_) | Op::PRelu(_) | Op::Softmax(_) | Op::Opaque(_) => KernelKind::Opaque,
     }
 }
 
@@ -147,8 +152,8 @@ mod tests {
     use super::*;
     use crate::kernel::{ConvForm, Lowering};
     use crate::sample;
+    use lamda_ir::TensorType;
     use lamda_ir::op::{Activation, BatchNorm, Conv, Dropout, Window};
-    use lamda_ir::{Layout, TensorType};
 
     fn conv(out_channels: usize, kernel: usize, groups: usize) -> Conv {
         let mut window = Window::new(vec![kernel, kernel]);

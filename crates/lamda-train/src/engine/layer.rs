@@ -232,6 +232,7 @@ impl Compiler<'_> {
                     factor: [if signal { 1 } else { upsample.factor }, upsample.factor],
                 }
             }
+            Op::ConvTranspose(_) => return Err(unsupported(untrained("deconv"))),
             Op::PRelu(_) => return Err(unsupported(untrained("prelu"))),
             Op::Softmax(_) => {
                 return Err(unsupported(untrained("softmax over another axis, or its logarithm,")));

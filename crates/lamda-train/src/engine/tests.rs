@@ -241,6 +241,16 @@ fn convolutions_of_signals() {
 }
 
 #[test]
+fn convolutions_and_pools_of_sequences() {
+    let net = Net::new(Layout::Sequence, &[11, 6]).conv(9, window(&[3], 2, 1, (1, 1)), 1).norm();
+    let net = net.then(Activation::Relu).conv(9, window(&[5], 1, 1, (4, 0)), 9);
+    check("max", &net.then(MaxPool { window: window(&[2], 2, 1, (0, 0)) }).then(Flatten).head());
+    let net = Net::new(Layout::Sequence, &[11, 6]).conv(9, window(&[3], 1, 2, (2, 2)), 3);
+    let pool = AvgPool { window: window(&[3], 2, 1, (1, 1)), count_pad: false };
+    check("mean", &net.then(pool).then(GlobalPool::Average).head());
+}
+
+#[test]
 fn normalisation_and_every_activation() {
     use Activation::{Gelu, HardSigmoid, HardSwish, Relu, Relu6, Sigmoid, Silu, Tanh};
     let functions = [Relu, Relu6, Silu, Gelu, HardSwish, Sigmoid, HardSigmoid, Tanh]
