@@ -85,6 +85,10 @@ pub(crate) enum Make {
     GlobalMax,
     Upsample,
     BatchNorm,
+    GroupNorm,
+    InstanceNorm,
+    L2Norm,
+    LocalResponse,
     Plain(Activation),
     Leaky,
     Elu,
@@ -108,6 +112,7 @@ const S: ArgSpec = arg("s", ArgKind::Size, ArgDefault::Number(1.0));
 const P: ArgSpec = arg("p", ArgKind::Pad, ArgDefault::Word("same"));
 const D: ArgSpec = arg("d", ArgKind::Size, ArgDefault::Number(1.0));
 const BIAS: ArgSpec = arg("bias", ArgKind::AutoFlag, ArgDefault::Word("auto"));
+const EPS: ArgSpec = arg("eps", ArgKind::Number, ArgDefault::Number(1e-5));
 const AXIS: ArgSpec = arg("axis", ArgKind::Word(&["c", "h", "w", "t", "d"]), ArgDefault::Word("c"));
 const POOL_K: ArgSpec = arg("k", ArgKind::Size, ArgDefault::Required);
 const POOL_S: ArgSpec = arg("s", ArgKind::Size, ArgDefault::Computed("k"));
@@ -194,8 +199,27 @@ pub static OPERATORS: &[OpSpec] = &[
     },
     OpSpec {
         aliases: &["batchnorm"],
-        named: &[arg("eps", ArgKind::Number, ArgDefault::Number(1e-5))],
+        named: &[EPS, arg("sub", COUNT, ArgDefault::Number(1.0))],
         ..row("bn", Make::BatchNorm)
+    },
+    OpSpec {
+        plain: Some(arg("g", COUNT, ArgDefault::Required)),
+        named: &[EPS],
+        ..beside("groupnorm", Make::GroupNorm)
+    },
+    OpSpec { named: &[EPS], ..beside("instancenorm", Make::InstanceNorm) },
+    OpSpec {
+        named: &[arg("eps", ArgKind::Number, ArgDefault::Number(1e-12))],
+        ..beside("l2norm", Make::L2Norm)
+    },
+    OpSpec {
+        plain: Some(arg("size", COUNT, ArgDefault::Required)),
+        named: &[
+            arg("alpha", ArgKind::Number, ArgDefault::Number(1e-4)),
+            arg("beta", ArgKind::Number, ArgDefault::Number(0.75)),
+            arg("bias", ArgKind::Number, ArgDefault::Number(1.0)),
+        ],
+        ..beside("lrn", Make::LocalResponse)
     },
     row("relu", Make::Plain(Activation::Relu)),
     beside("relu6", Make::Plain(Activation::Relu6)),

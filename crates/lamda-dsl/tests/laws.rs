@@ -172,6 +172,8 @@ fn pieces() -> impl Strategy<Value = Vec<Piece>> {
         "skip proj { conv 20 k=3; bn }; relu",
         "u 8; u 16",
         "softmax",
+        "groupnorm 2; instancenorm eps=0.001; l2norm; lrn 5 alpha=0.001 beta=0.5 bias=2",
+        "conv 8 k=3; bn sub=2; conv 8 k=1; bn sub=3 eps=0.001",
         "deconv 8; bn; maxpool 2",
         "deconv 8 k=3 s=1 g=4; deconv 4 k=3; avgpool 2 d=1",
         "deconv 8 k=1x3 s=2x1 p=(0, 1, 0, 0) d=2 out=1x0; maxpool 2 s=1 d=2",

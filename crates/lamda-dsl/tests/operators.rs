@@ -49,6 +49,10 @@ fn statements_come_back_as_written() {
         "clip min=-0.5 max=3",
         "clip min=-1",
         "clip max=0.1",
+        "groupnorm 4",
+        "groupnorm 12 eps=0.001",
+        "l2norm",
+        "l2norm eps=0",
     ];
     for (input, statement) in
         [MAP, VOLUME, SIGNAL, SEQUENCE, VECTOR].into_iter().flat_map(|i| everywhere.map(|s| (i, s)))
@@ -66,6 +70,8 @@ fn statements_come_back_as_written() {
         "deconv 8 k=4 g=4 bias=false",
         "deconv 8 k=3 s=1 d=2",
         "deconv 8 k=1 s=3 p=0 out=1",
+        "instancenorm",
+        "instancenorm eps=0.1",
     ];
     for (input, statement) in
         [MAP, VOLUME, SIGNAL, SEQUENCE].into_iter().flat_map(|i| positions.map(|s| (i, s)))
@@ -74,6 +80,10 @@ fn statements_come_back_as_written() {
     }
     for (input, statement) in [
         (MAP, "softmax axis=h"),
+        (MAP, "bn sub=3"),
+        (MAP, "conv 8; bn eps=0.001 sub=2"),
+        (MAP, "lrn 5"),
+        (MAP, "lrn 4 alpha=0.5 beta=0.3 bias=2"),
         (VOLUME, "logsoftmax axis=d"),
         (SIGNAL, "softmax axis=t"),
         (SEQUENCE, "softmax axis=t"),
@@ -89,6 +99,8 @@ fn other_spellings_come_back_canonical() {
     for (input, statement, canonical) in [
         (MAP, "clip min=0 max=6", "relu6"),
         (MAP, "clip min=0", "relu"),
+        (MAP, "bn sub=1", "bn"),
+        (MAP, "conv 8 bias=false; bn sub=2", "conv 8; bn sub=2"),
         (MAP, "softmax axis=c", "softmax"),
         (SEQUENCE, "softmax axis=c", "softmax"),
         (MAP, "convtranspose 8 kernel_size=2 stride=2", "deconv 8"),
@@ -105,8 +117,14 @@ fn faults_are_named() {
     for (input, statement, message) in [
         (MAP, "clip", "without a limit"),
         (MAP, "clip min=2 max=1", "limits from 2 to 1"),
+        (MAP, "bn sub=4", "4 parts of an axis of 6"),
+        (SIGNAL, "bn sub=2", "a map of two axes"),
+        (MAP, "groupnorm 5", "5 groups do not divide"),
+        (VECTOR, "instancenorm", "a map, a signal or a sequence"),
+        (SIGNAL, "lrn 5", "a map of two axes"),
         (VECTOR, "softmax axis=t", "along `t`"),
         (MAP, "deconv 8 g=5", "5 groups do not divide"),
+        (MAP, "deconv 8 k=1 s=2 out=5", "not fewer than the stride"),
         (MAP, "deconv 8 p=9", "cuts off 18"),
         (MAP, "deconv 8 p=causal", "cuts off what is made"),
         (VECTOR, "deconv 8", "a map, a signal or a sequence"),

@@ -62,11 +62,12 @@ fn random_op(rng: &mut Pcg64Mcg, c: usize, rank: usize) -> Op {
         return match rng.random_range(0..4) {
             0 => Linear { out_channels: rng.random_range(1..6), bias: rng.random() }.into(),
             1 => BatchNorm { eps: 1e-5 }.into(),
-            2 => Softmax { axis: None, log: rng.random() }.into(),
+            2 if rng.random() => Softmax { axis: None, log: rng.random() }.into(),
+            2 => random_norm(rng, c),
             _ => random_pointwise(rng),
         };
     }
-    match rng.random_range(0..15) {
+    match rng.random_range(0..17) {
         0 | 1 => {
             let mut window = window(rng);
             window.dilation[0] = rng.random_range(1..=2);
@@ -84,6 +85,7 @@ fn random_op(rng: &mut Pcg64Mcg, c: usize, rank: usize) -> Op {
         8 => ChannelSlice { start: c / 2, len: c - c / 2 }.into(),
         9 => Upsample { factor: 2 }.into(),
         10 => Activation::LeakyRelu { alpha: 0.1 }.into(),
+        15 => random_norm(rng, c),
         12 => {
             let mut window = window(rng);
             let extra =
@@ -95,6 +97,16 @@ fn random_op(rng: &mut Pcg64Mcg, c: usize, rank: usize) -> Op {
         }
         11 => Softmax { axis: Some(1 + rng.random_range(1..=rank)), log: rng.random() }.into(),
         _ => random_pointwise(rng),
+    }
+}
+
+fn random_norm(rng: &mut Pcg64Mcg, c: usize) -> Op {
+    match rng.random_range(0..5) {
+        0 => GroupNorm { groups: if rng.random() { c } else { 1 }, eps: 0.1 }.into(),
+        1 => InstanceNorm { eps: 0.1 }.into(),
+        2 => L2Norm { eps: if rng.random() { 0.0 } else { 0.1 } }.into(),
+        3 => LocalResponseNorm { size: rng.random_range(1..=5), alpha: 0.5, beta: 0.75, bias: 1.0 }.into(),
+        _ => SubSpectralNorm { parts: rng.random_range(2..=3), eps: 0.1 }.into(),
     }
 }
 
@@ -186,6 +198,44 @@ proptest! {
         prop_assert_eq!(structural_hash(&g), structural_hash(&same));
         prop_assert_eq!(map.iter().count(), same.nodes().len());
     }
+}
+
+/// Each norm, in training mode, leaves what its name says: mean 0 and variance 1, or length 1.
+#[test]
+fn norms_normalise() {
+    let mut rng = Pcg64Mcg::seed_from_u64(1);
+    let x = Tensor::from_fn(&[2, 6, 4, 5], |_| rng.random::<f64>() * 3.0 + 1.0);
+    let moments = |values: &[f64]| {
+        let n = values.len() as f64;
+        let mean = values.iter().sum::<f64>() / n;
+        (mean, values.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / n)
+    };
+    // Flat positions of one set that is normalised together.
+    type Set = fn(usize) -> bool;
+    let cases: [(Op, Set); 4] = [
+        (GroupNorm { groups: 2, eps: 1e-9 }.into(), |i| i < 3 * 20),
+        (InstanceNorm { eps: 1e-9 }.into(), |i| (20..40).contains(&i)),
+        // The lower half of the rows of channel 1, of both samples.
+        (SubSpectralNorm { parts: 2, eps: 1e-9 }.into(), |i| i / 20 % 6 == 1 && i % 20 >= 10),
+        (BatchNorm { eps: 1e-9 }.into(), |i| i / 20 % 6 == 1),
+    ];
+    let run = |op: Op| {
+        let mut g = Graph::new("g");
+        let v = g.add_input("x", TensorType::batched(Layout::Map, &[6, 4, 5]));
+        let y = g.add("n", op, &[v]).unwrap();
+        g.add_output("y", y);
+        execute(&g, &init_weights(&g, 0), Mode::Training, std::slice::from_ref(&x)).unwrap().remove(0)
+    };
+    for (op, set) in cases {
+        let kind = op.kind().to_owned();
+        let y = run(op);
+        let of: Vec<f64> = (0..y.data().len()).filter(|i| set(*i)).map(|i| y.data()[i]).collect();
+        let (mean, var) = moments(&of);
+        assert!(mean.abs() < 1e-9 && (var - 1.0).abs() < 1e-6, "{kind} {mean} {var}");
+    }
+    let y = run(L2Norm { eps: 1e-12 }.into());
+    let length: f64 = (0..6).map(|c| y.data()[c * 20 + 7].powi(2)).sum();
+    assert!((length - 1.0).abs() < 1e-9);
 }
 
 fn tiny(widths: [usize; 2], names: [&str; 2]) -> Graph {

@@ -9,6 +9,7 @@ mod eval;
 mod fault;
 mod functions;
 mod joins;
+mod norms;
 mod operators;
 mod run;
 mod sketch;

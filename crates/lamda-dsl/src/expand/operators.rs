@@ -7,8 +7,8 @@ use super::{Expander, MAX_ELEMENTS, MAX_NODES, MAX_WIDTH, Origin};
 use crate::syntax::{At, Call};
 use crate::table::{Make, OpSpec};
 use lamda_ir::op::{
-    Activation, AvgPool, BatchNorm, ChannelShuffle, ChannelSlice, Conv, Dropout, Flatten, GlobalPool, Linear,
-    MaxPool, Op, PRelu, Softmax, Upsample,
+    Activation, AvgPool, ChannelShuffle, ChannelSlice, Conv, Dropout, Flatten, GlobalPool, Linear, MaxPool,
+    Op, PRelu, Softmax, Upsample,
 };
 use lamda_ir::{Code, Diagnostic, Dim, Layout, OpError, TensorType, ValueType};
 
@@ -279,7 +279,9 @@ impl<'m> Expander<'m> {
                 Some(Flatten.into())
             }
             Make::Upsample => self.count(given, op, "f").map(|factor| Upsample { factor }.into()),
-            Make::BatchNorm => self.real(given, op, "eps").map(|eps| BatchNorm { eps }.into()),
+            Make::BatchNorm | Make::GroupNorm | Make::InstanceNorm | Make::L2Norm | Make::LocalResponse => {
+                self.norm(op, given)
+            }
             Make::Dropout => self.real(given, op, "p").map(|p| Dropout { p }.into()),
             Make::Shuffle => self.count(given, op, "g").map(|groups| ChannelShuffle { groups }.into()),
             Make::Part => self.part(given, op, value, step).map(Op::from),

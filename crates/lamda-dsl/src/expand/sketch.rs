@@ -1,7 +1,7 @@
 //! The graph while it grows: nodes without final paths over values whose types may be guesses.
 
 use super::Origin;
-use lamda_ir::op::{BatchNorm, Op};
+use lamda_ir::op::Op;
 use lamda_ir::{Dim, Graph, OpError, TensorType, ValueType};
 use std::collections::HashMap;
 
@@ -163,7 +163,7 @@ impl<'m> Sketch<'m> {
     fn settle_biases(&mut self) {
         let mut normalised = vec![false; self.types.len()];
         for node in &self.nodes {
-            if let (Op::BatchNorm(BatchNorm { .. }), [input]) = (&node.op, &node.inputs[..]) {
+            if let (Op::BatchNorm(_) | Op::SubSpectralNorm(_), [input]) = (&node.op, &node.inputs[..]) {
                 normalised[input.index()] = true;
             }
         }

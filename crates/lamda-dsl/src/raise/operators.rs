@@ -34,6 +34,21 @@ pub(super) fn statement(graph: &Graph, id: NodeId) -> Result<Stmt, RaiseError> {
         Op::GlobalPool(GlobalPool::Average) => Call::new("gap"),
         Op::GlobalPool(GlobalPool::Max) => Call::new("gmp"),
         Op::BatchNorm(BatchNorm { eps }) => number(Call::new("bn"), Some("eps"), *eps, 1e-5),
+        Op::SubSpectralNorm(norm) => {
+            number(Call::new("bn"), Some("eps"), norm.eps, 1e-5).arg(Arg::named("sub", norm.parts))
+        }
+        Op::GroupNorm(norm) => {
+            let call = Call::new("groupnorm").arg(Arg::plain(norm.groups));
+            number(call, Some("eps"), norm.eps, 1e-5)
+        }
+        Op::InstanceNorm(norm) => number(Call::new("instancenorm"), Some("eps"), norm.eps, 1e-5),
+        Op::L2Norm(norm) => number(Call::new("l2norm"), Some("eps"), norm.eps, 1e-12),
+        Op::LocalResponseNorm(norm) => {
+            let call = Call::new("lrn").arg(Arg::plain(norm.size));
+            let constants =
+                [("alpha", norm.alpha, 1e-4), ("beta", norm.beta, 0.75), ("bias", norm.bias, 1.0)];
+            constants.into_iter().fold(call, |call, (name, n, default)| number(call, Some(name), n, default))
+        }
         Op::Activation(activation) => activation_call(*activation),
         Op::PRelu(_) => Call::new("prelu"),
         Op::Softmax(softmax) => {
@@ -137,7 +152,9 @@ fn deconvolution(graph: &Graph, node: &Node, conv: &ConvTranspose) -> Call {
 fn with_bias(graph: &Graph, node: &Node, bias: bool, call: Call) -> Call {
     let made = node.outputs[0];
     let mut readers = graph.consumers(made);
-    let normalised = readers.next().is_some_and(|id| matches!(graph.node(id).op, Op::BatchNorm(_)));
+    let normalised = readers
+        .next()
+        .is_some_and(|id| matches!(graph.node(id).op, Op::BatchNorm(_) | Op::SubSpectralNorm(_)));
     let output = graph.outputs().iter().any(|(_, v)| *v == made);
     let auto = !(normalised && readers.next().is_none() && !output);
     if bias == auto { call } else { call.arg(Arg { value: Value::Bool(bias), ..Arg::named("bias", 1) }) }

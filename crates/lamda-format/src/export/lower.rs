@@ -3,6 +3,7 @@
 
 use super::ExportError;
 use super::builder::{Builder, float, int, ints, text};
+use super::norms;
 use super::positions::{conv_transpose, over_positions};
 use crate::onnx_types::value_info;
 use crate::proto::attribute_proto::AttributeType;
@@ -37,6 +38,11 @@ fn lower_node(b: &mut Builder<'_>, id: NodeId, node: &Node) -> Result<(), Export
         Op::Activation(function) => activation(b, node, *function),
         Op::Arithmetic(join) => arithmetic(b, node, *join),
         Op::BatchNorm(bn) => batch_norm(b, id, node, ty, bn.eps)?,
+        Op::SubSpectralNorm(norm) => norms::sub_spectral_norm(b, id, node, ty, norm)?,
+        Op::GroupNorm(norm) => norms::group_norm(b, id, node, ty, norm)?,
+        Op::InstanceNorm(norm) => norms::instance_norm(b, id, node, ty, norm)?,
+        Op::L2Norm(norm) => norms::l2_norm(b, node, ty, norm),
+        Op::LocalResponseNorm(norm) => norms::local_response_norm(b, node, norm),
         Op::Linear(_) => linear(b, id, node, ty)?,
         Op::GlobalPool(pool) => global_pool(b, node, ty, *pool),
         Op::Conv(conv) => {

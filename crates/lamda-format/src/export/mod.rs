@@ -11,6 +11,7 @@
 mod builder;
 mod form;
 mod lower;
+mod norms;
 mod positions;
 
 use crate::onnx_types::value_info;

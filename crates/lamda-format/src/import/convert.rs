@@ -68,13 +68,20 @@ impl<'a> Converter<'a> {
         let Groups { by_last, inside } = groups(self.source);
         let source = self.source;
         for (i, node) in source.nodes.iter().enumerate().filter(|(i, _)| !inside[*i]) {
-            let done = match by_last.get(&i) {
-                Some(group) => self.group(node, group),
-                None if is_standard(node) => self.node(node),
-                None => untranslated("the graph has no operator for it"),
+            let Some((group, members)) = by_last.get(&i) else {
+                self.one(node)?;
+                continue;
             };
-            if let Err(refusal) = done {
-                self.refused(node, by_last.contains_key(&i), refusal)?;
+            match self.group(node, group) {
+                Ok(()) => {}
+                // What is no group after all is its nodes one by one.
+                Err(Refusal::Untranslated(_) | Refusal::Downstream) => {
+                    for &member in members {
+                        self.one(source.nodes[member])?;
+                    }
+                    self.one(node)?;
+                }
+                Err(refusal) => self.refused(node, refusal)?,
             }
         }
         if !self.uncarried.is_empty() {
@@ -126,12 +133,20 @@ impl<'a> Converter<'a> {
         Ok(())
     }
 
-    pub(super) fn refused(
-        &mut self,
-        node: &'a NodeProto,
-        grouped: bool,
-        refusal: Refusal,
-    ) -> Result<(), ImportError> {
+    /// A node by itself.
+    fn one(&mut self, node: &'a NodeProto) -> Result<(), ImportError> {
+        let done = if is_standard(node) {
+            self.node(node)
+        } else {
+            untranslated("the graph has no operator for it")
+        };
+        match done {
+            Ok(()) => Ok(()),
+            Err(refusal) => self.refused(node, refusal),
+        }
+    }
+
+    fn refused(&mut self, node: &'a NodeProto, refusal: Refusal) -> Result<(), ImportError> {
         let reason = match refusal {
             Refusal::Fatal(error) => return Err(error),
             Refusal::Malformed(reason) => {
@@ -140,10 +155,7 @@ impl<'a> Converter<'a> {
             Refusal::Downstream => None,
             Refusal::Untranslated(reason) => Some(reason),
         };
-        let carried = match (&reason, grouped) {
-            (Some(_), false) => self.carry(node)?,
-            _ => false,
-        };
+        let carried = reason.is_some() && self.carry(node)?;
         if !carried {
             // What only waits for another node is not a fault of its own.
             let constant = node.input.iter().any(|name| self.source.constants.contains_key(name.as_str()));
@@ -169,8 +181,11 @@ impl<'a> Converter<'a> {
                 self.affine(node, x, Some((scale, false)), Some((shift, false)))
             }
             Group::Shuffle { x, split, joined } => self.shuffle(node, x, split, joined),
+            Group::Grouped(found) => self.grouped(node, found),
+            Group::SubSpectral(found) => self.sub_spectral(node, found),
+            Group::L2 { x, least, reduce } => self.l2_norm(node, x, least, reduce),
             Group::Steps { turn, inner } => self.steps(turn, inner, node),
-            Group::Biased { conv, summand } => self.biased(conv, node, summand),
+            Group::Biased { conv, summand } => self.conv(conv, node, Some(summand)),
         }
     }
 
@@ -182,6 +197,10 @@ impl<'a> Converter<'a> {
             "MatMul" => return self.matmul(node, self.name(node, 0)?, self.name(node, 1)?, None),
             "BatchNormalization" => return self.batch_norm(node),
             "Add" | "Sum" | "Sub" | "Mul" | "Div" | "Max" | "Min" => return self.arithmetic(node),
+            "GroupNormalization" => return self.group_norm(node),
+            "InstanceNormalization" => return self.instance_norm(node),
+            "LpNormalization" => return self.lp_norm(node),
+            "LRN" => return self.local_response_norm(node),
             "MaxPool" | "AveragePool" => return self.pool(node),
             "GlobalAveragePool" | "GlobalMaxPool" => return self.global_pool(node),
             "ReduceMean" | "ReduceMax" => return self.reduce(node),

@@ -3,6 +3,7 @@
 //! group wins: `x * HardSigmoid(x)` before `HardSigmoid(x)`.
 
 use super::attribute::{float, has, ints};
+use super::norms::{Grouped, SubSpectral, normalized};
 use super::source::{Source, is_standard};
 use crate::proto::NodeProto;
 use lamda_ir::op::Activation;
@@ -18,15 +19,21 @@ pub(super) enum Group<'a> {
     Affine { x: &'a str, scale: &'a str, shift: &'a str },
     /// Reshape to `split`, exchange axes 1 and 2, Reshape to `joined`: constants' names.
     Shuffle { x: &'a str, split: &'a str, joined: &'a str },
+    /// A group norm.
+    Grouped(Grouped<'a>),
+    /// A batch-norm by parts of the frequency axis.
+    SubSpectral(SubSpectral<'a>),
+    /// The value over its length, at least `least`.
+    L2 { x: &'a str, least: &'a str, reduce: &'a NodeProto },
     /// An operator over positions between two exchanges of axes 1 and 2.
     Steps { turn: &'a NodeProto, inner: &'a NodeProto },
     /// A convolution and a constant that is added behind it.
     Biased { conv: &'a NodeProto, summand: &'a str },
 }
 
-/// The groups by their last node, and which nodes are inside one.
+/// The groups by their last node, with the other nodes of each in order, and which nodes are inside one.
 pub(super) struct Groups<'a> {
-    pub(super) by_last: HashMap<usize, Group<'a>>,
+    pub(super) by_last: HashMap<usize, (Group<'a>, Vec<usize>)>,
     pub(super) inside: Vec<bool>,
 }
 
@@ -38,12 +45,13 @@ pub(super) fn groups<'a>(source: &'a Source<'a>) -> Groups<'a> {
             continue;
         }
         for find in
-            [gelu, hard_swish, silu, mish, hard_sigmoid, relu6, linear, affine, biased, shuffle, steps]
+            [gelu, hard_swish, silu, mish, hard_sigmoid, relu6, norm, linear, affine, biased, shuffle, steps]
         {
             let mut m = Match { source, inside: Vec::new() };
             if let Some(group) = find(&mut m, node) {
                 m.inside.iter().for_each(|&i| groups.inside[i] = true);
-                groups.by_last.insert(i, group);
+                m.inside.sort_unstable();
+                groups.by_last.insert(i, (group, m.inside));
                 break;
             }
         }
@@ -51,14 +59,14 @@ pub(super) fn groups<'a>(source: &'a Source<'a>) -> Groups<'a> {
     groups
 }
 
-struct Match<'a> {
+pub(super) struct Match<'a> {
     source: &'a Source<'a>,
     inside: Vec<usize>,
 }
 
 impl<'a> Match<'a> {
     /// The node that makes a value, when it is of this operator and the value is read once.
-    fn made_by(&mut self, name: &str, operator: &str) -> Option<&'a NodeProto> {
+    pub(super) fn made_by(&mut self, name: &str, operator: &str) -> Option<&'a NodeProto> {
         let i = self.source.producer(name)?;
         let node = *self.source.nodes.get(i)?;
         let fits = node.op_type() == operator && is_standard(node) && self.source.uses(name) == 1;
@@ -78,7 +86,7 @@ impl<'a> Match<'a> {
         found
     }
 
-    fn is_constant(&self, name: &str) -> bool {
+    pub(super) fn is_constant(&self, name: &str) -> bool {
         self.source.constants.contains_key(name)
     }
 
@@ -286,6 +294,14 @@ fn affine<'a>(m: &mut Match<'a>, last: &'a NodeProto) -> Option<Group<'a>> {
     })
 }
 
+fn norm<'a>(m: &mut Match<'a>, last: &'a NodeProto) -> Option<Group<'a>> {
+    let grouped = m.attempt(|m| Grouped::find(m, last).map(Group::Grouped));
+    let parts = grouped.or_else(|| m.attempt(|m| SubSpectral::find(m, last).map(Group::SubSpectral)));
+    parts.or_else(|| {
+        m.attempt(|m| normalized(m, last).map(|(x, least, reduce)| Group::L2 { x, least, reduce }))
+    })
+}
+
 fn biased<'a>(m: &mut Match<'a>, last: &'a NodeProto) -> Option<Group<'a>> {
     swapped(two(last, "Add")?).into_iter().find_map(|(product, summand)| {
         m.attempt(|m| {
@@ -296,10 +312,15 @@ fn biased<'a>(m: &mut Match<'a>, last: &'a NodeProto) -> Option<Group<'a>> {
 }
 
 /// Operators that a sequence is transposed around.
-const OVER_POSITIONS: [&str; 4] = ["Conv", "ConvTranspose", "MaxPool", "AveragePool"];
+const OVER_POSITIONS: [&str; 5] =
+    ["Conv", "ConvTranspose", "MaxPool", "AveragePool", "InstanceNormalization"];
+
+/// Whether a node exchanges axes 1 and 2.
+pub(super) fn turns(node: &NodeProto) -> bool {
+    node.op_type() == "Transpose" && ints(node, "perm") == Some(&[0, 2, 1])
+}
 
 fn steps<'a>(m: &mut Match<'a>, last: &'a NodeProto) -> Option<Group<'a>> {
-    let turns = |node: &NodeProto| node.op_type() == "Transpose" && ints(node, "perm") == Some(&[0, 2, 1]);
     let made = last.input.first().filter(|_| turns(last))?;
     OVER_POSITIONS.into_iter().find_map(|operator| {
         m.attempt(|m| {

@@ -14,6 +14,7 @@ mod convert;
 mod function;
 mod fuse;
 mod layer;
+mod norms;
 mod positions;
 mod shape;
 mod source;

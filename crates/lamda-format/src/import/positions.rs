@@ -1,5 +1,4 @@
-//! Transposed convolutions; operators over the steps of a sequence, which the file transposes around them; and a
-//! constant that is added behind a convolution.
+//! Transposed convolutions, and operators over the steps of a sequence, which the file transposes around them.
 
 use super::attribute::{Refusal, has, int, ints, malformed, size, sizes, text, untranslated};
 use super::convert::{Bound, Converter};
@@ -18,7 +17,7 @@ impl<'a> Converter<'a> {
         Ok(ty)
     }
 
-    /// Transpose, an operator over positions, Transpose: the operator on a sequence. On other values they are three.
+    /// Transpose, an operator over positions, Transpose: the operator on a sequence.
     pub(super) fn steps(
         &mut self,
         turn: &'a NodeProto,
@@ -32,39 +31,11 @@ impl<'a> Converter<'a> {
             self.over_steps = true;
             let done = self.node(inner);
             self.over_steps = false;
-            match done {
-                Ok(()) => {
-                    let made = self.get(inner.output.first().map_or("", String::as_str))?;
-                    return self.bind(last, made);
-                }
-                Err(Refusal::Untranslated(_) | Refusal::Downstream) => {}
-                Err(other) => return Err(other),
-            }
+            done?;
+            let made = self.get(inner.output.first().map_or("", String::as_str))?;
+            return self.bind(last, made);
         }
-        self.each([turn, inner, last])
-    }
-
-    /// A convolution and a constant for each channel behind it: its bias, where it is one.
-    pub(super) fn biased(
-        &mut self,
-        conv: &'a NodeProto,
-        last: &'a NodeProto,
-        summand: &'a str,
-    ) -> Result<(), Refusal> {
-        match self.conv(conv, last, Some(summand)) {
-            Err(Refusal::Untranslated(_) | Refusal::Downstream) => self.each([conv, last]),
-            done => done,
-        }
-    }
-
-    /// Nodes one by one, where the group that they are was not to be.
-    fn each<const N: usize>(&mut self, nodes: [&'a NodeProto; N]) -> Result<(), Refusal> {
-        for node in nodes {
-            if let Err(refusal) = self.node(node) {
-                self.refused(node, false, refusal)?;
-            }
-        }
-        Ok(())
+        untranslated("it is not on the steps of a sequence")
     }
 
     pub(super) fn conv_transpose(&mut self, node: &'a NodeProto) -> Result<(), Refusal> {

@@ -109,11 +109,8 @@ impl<'a> Source<'a> {
 
     /// The values whose every reader exchanges their axes 1 and 2.
     pub(super) fn only_turned(&self) -> HashSet<&'a str> {
-        let turns = |node: &&&NodeProto| {
-            node.op_type() == "Transpose" && super::attribute::ints(node, "perm") == Some(&[0, 2, 1])
-        };
         let mut times: HashMap<&str, usize> = HashMap::new();
-        for name in self.nodes.iter().filter(turns).flat_map(|n| &n.input) {
+        for name in self.nodes.iter().filter(|n| super::fuse::turns(n)).flat_map(|n| &n.input) {
             *times.entry(name).or_default() += 1;
         }
         times.into_iter().filter(|(name, n)| self.uses(name) == *n).map(|(name, _)| name).collect()

@@ -278,6 +278,34 @@ fn transposed_convolutions_spelt_otherwise() {
 }
 
 #[test]
+fn norms_spelt_out() {
+    let file = || map().some("g", &[2]).some("h", &[2]).some("w", &[4, 1, 1]).some("b", &[1, 4, 1, 1]);
+    let file = || file().ints("split", &[0, 2, -1]).ints("back", &[2, 4, 6, 7]);
+    let normed = || {
+        let split = file().node("r = Reshape(x, split)", vec![]);
+        split.node("n = InstanceNormalization(r, g, h)", vec![float("epsilon", 0.5)])
+    };
+    normed().node("y = Reshape(n, back)", vec![]).is(&["GroupNorm"]);
+    let joined = || normed().node("s = Shape(x)", vec![]).node("j = Reshape(n, s)", vec![]);
+    joined().node("m = Mul(w, j)", vec![]).node("y = Add(m, b)", vec![]).is(&["GroupNorm"]);
+    let own = |opset: i64, n: i64| {
+        let file = File::new(opset, &MAP).some("w", &[n]).some("b", &[n]);
+        file.node("y = GroupNormalization(x, w, b)", vec![int("num_groups", 2)])
+    };
+    own(21, 4).is(&["GroupNorm"]);
+    // tract reads the weights of opset 18 as those of 21.
+    assert_eq!(import(&own(18, 2).bytes()).unwrap().graph.nodes()[0].op.kind(), "GroupNorm");
+    let length = || {
+        let reduce = vec![ints("axes", &[1]), int("keepdims", 1)];
+        map().scalar("least", 0.5).ints("dims", &MAP).node("l = ReduceL2(x)", reduce)
+    };
+    let clip = length().node("c = Clip(l, least)", vec![]).node("e = Expand(c, dims)", vec![]);
+    clip.node("y = Div(x, e)", vec![]).is(&["L2Norm"]);
+    map().node("y = LpNormalization(x)", vec![int("axis", 1), int("p", 2)]).is(&["L2Norm"]);
+    map().node("y = LRN(x)", vec![int("size", 3), float("alpha", 0.1)]).is(&["LocalResponseNorm"]);
+}
+
+#[test]
 fn sequences_that_are_transposed() {
     let file = || File::new(17, &[2, 7, 6]).some("w", &[5, 6, 3]);
     let turn = || vec![ints("perm", &[0, 2, 1])];

@@ -3,7 +3,8 @@
 use crate::common::{self, check, single};
 use lamda_ir::op::{
     Activation, Arithmetic, AvgPool, BatchNorm, ChannelShuffle, ChannelSlice, Concat, Conv, ConvTranspose,
-    Dropout, Flatten, GlobalPool, Linear, MaxPool, PRelu, Softmax, Upsample, Window,
+    Dropout, Flatten, GlobalPool, GroupNorm, InstanceNorm, L2Norm, Linear, LocalResponseNorm, MaxPool, PRelu,
+    Softmax, SubSpectralNorm, Upsample, Window,
 };
 use lamda_ir::{Graph, Layout, TensorType};
 
@@ -77,7 +78,8 @@ fn convolutions() {
                 let at = format!("{}d{i}-{groups}", shape.len() - 1);
                 let conv = Conv { out_channels, window: window.clone(), groups, bias };
                 check(&name("conv", layout, &at), &single(conv, layout, shape), 2, true);
-                let extra = window.pads.iter().map(|p| usize::from(p.1 == 0 && bias)).collect();
+                let free = |a: usize| window.pads[a].1 == 0 && window.stride[a].max(window.dilation[a]) > 1;
+                let extra = (0..window.pads.len()).map(|a| usize::from(bias && free(a))).collect();
                 let window = window.clone();
                 let conv = ConvTranspose { out_channels, window, extra, groups, bias };
                 check(&name("deconv", layout, at), &single(conv, layout, shape), 2, true);
@@ -147,6 +149,32 @@ fn layers() {
             }
             check(&name("bn", layout, eps), &graph, 4, layout != Layout::Sequence);
         }
+    }
+}
+
+#[test]
+fn norms() {
+    for (layout, shape) in SHAPES.into_iter().chain([VOLUME]) {
+        let at = |what: &str| name(what, layout, shape.len());
+        for groups in [1, 3, 6] {
+            let norm = GroupNorm { groups, eps: 1e-3 };
+            check(&at(&format!("group-{groups}")), &single(norm, layout, shape), 4, true);
+        }
+        for eps in [0.0, 1e-12, 0.5] {
+            check(&at(&format!("l2-{eps}")), &single(L2Norm { eps }, layout, shape), 4, true);
+        }
+        if layout != Layout::Vector {
+            check(&at("instance"), &single(InstanceNorm { eps: 1e-5 }, layout, shape), 4, true);
+        }
+    }
+    // ONNX Runtime takes odd sizes only.
+    for size in [1, 3, 5] {
+        let norm = LocalResponseNorm { size, alpha: 0.3, beta: 0.75, bias: 2.0 };
+        check(&format!("lrn-{size}"), &single(norm, Layout::Map, SHAPES[0].1), 4, true);
+    }
+    for parts in [2, 5] {
+        let norm = SubSpectralNorm { parts, eps: 1e-5 };
+        check(&format!("sub-{parts}"), &single(norm, Layout::Map, &[6, 10, 3]), 4, true);
     }
 }
 

@@ -19,7 +19,8 @@ pub struct ConvTranspose {
     pub out_channels: usize,
     /// The window over the output; its padding is what is cut off there.
     pub window: Window,
-    /// Positions added behind each axis, ONNX's `output_padding`; only where nothing is cut off behind.
+    /// Positions added behind each axis, ONNX's `output_padding`: fewer than its stride or its dilation, and only where
+    /// nothing is cut off behind.
     pub extra: Vec<usize>,
     /// Groups of channels that do not see each other.
     pub groups: usize,
@@ -62,6 +63,10 @@ impl ConvTranspose {
         let (front, behind) = w.pads[axis];
         if behind > 0 && extra > 0 {
             let what = format!("{behind} positions cut off and {extra} added behind the same axis");
+            return Err(OpError::Attribute { what });
+        }
+        if extra >= w.stride[axis].max(w.dilation[axis]) && extra > 0 {
+            let what = format!("{extra} positions added behind, not fewer than the stride or the dilation");
             return Err(OpError::Attribute { what });
         }
         let reach = size_product([w.dilation[axis], w.kernel[axis] - 1])?;

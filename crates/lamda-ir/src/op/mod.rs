@@ -17,12 +17,16 @@ mod conv_transpose;
 mod dropout;
 mod flatten;
 mod global_pool;
+mod group_norm;
+mod l2_norm;
 mod linear;
+mod local_response_norm;
 mod max_pool;
 mod opaque;
 mod prelu;
 mod softmax;
 mod spatial;
+mod sub_spectral_norm;
 mod upsample;
 mod window;
 
@@ -38,11 +42,15 @@ pub use conv_transpose::{ConvTranspose, same_cut, settle};
 pub use dropout::Dropout;
 pub use flatten::Flatten;
 pub use global_pool::GlobalPool;
+pub use group_norm::{GroupNorm, InstanceNorm};
+pub use l2_norm::L2Norm;
 pub use linear::Linear;
+pub use local_response_norm::LocalResponseNorm;
 pub use max_pool::MaxPool;
 pub use opaque::{Attribute, Opaque};
 pub use prelu::PRelu;
 pub use softmax::Softmax;
+pub use sub_spectral_norm::SubSpectralNorm;
 pub use upsample::Upsample;
 pub use window::{Window, same_padding};
 
@@ -128,10 +136,15 @@ operators!(
     Dropout,
     Flatten,
     GlobalPool,
+    GroupNorm,
+    InstanceNorm,
+    L2Norm,
     Linear,
+    LocalResponseNorm,
     MaxPool,
     PRelu,
     Softmax,
+    SubSpectralNorm,
     Upsample,
 );
 

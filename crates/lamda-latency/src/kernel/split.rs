@@ -139,7 +139,15 @@ fn kind_of(graph: &Graph, fusion: Fusion, node: &Node) -> KernelKind {
         Op::Upsample(_) => KernelKind::Upsample,
         Op::Flatten(_) => KernelKind::Flatten,
         Op::Dropout(_) => KernelKind::Identity,
-        Op::ConvTranspose(_) | Op::PRelu(_) | Op::Softmax(_) | Op::Opaque(_) => KernelKind::Opaque,
+        Op::ConvTranspose(_)
+        | Op::GroupNorm(_)
+        | Op::InstanceNorm(_)
+        | Op::L2Norm(_)
+        | Op::LocalResponseNorm(_)
+        | Op::PRelu(_)
+        | Op::Softmax(_)
+        | Op::SubSpectralNorm(_)
+        | Op::Opaque(_) => KernelKind::Opaque,
     }
 }
 

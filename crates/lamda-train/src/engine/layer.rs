@@ -233,6 +233,11 @@ impl Compiler<'_> {
                 }
             }
             Op::ConvTranspose(_) => return Err(unsupported(untrained("deconv"))),
+            Op::GroupNorm(_) => return Err(unsupported(untrained("groupnorm"))),
+            Op::InstanceNorm(_) => return Err(unsupported(untrained("instancenorm"))),
+            Op::L2Norm(_) => return Err(unsupported(untrained("l2norm"))),
+            Op::LocalResponseNorm(_) => return Err(unsupported(untrained("lrn"))),
+            Op::SubSpectralNorm(_) => return Err(unsupported(untrained("bn sub="))),
             Op::PRelu(_) => return Err(unsupported(untrained("prelu"))),
             Op::Softmax(_) => {
                 return Err(unsupported(untrained("softmax over another axis, or its logarithm,")));
