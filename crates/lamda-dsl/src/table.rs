@@ -193,8 +193,12 @@ pub static OPERATORS: &[OpSpec] = &[
         ..beside("gmp", Make::GlobalMax)
     },
     OpSpec {
-        plain: Some(arg("f", COUNT, ArgDefault::Required)),
-        help: "each axis f times as long, nearest neighbour",
+        plain: Some(arg("f", ArgKind::Size, ArgDefault::Required)),
+        named: &[
+            arg("mode", ArgKind::Word(&["nearest", "linear", "corners"]), ArgDefault::Word("nearest")),
+            arg("size", ArgKind::Size, ArgDefault::Word("none")),
+        ],
+        help: "each axis f times as long, or of a size",
         ..row("upsample", Make::Upsample)
     },
     OpSpec {

@@ -168,6 +168,7 @@ fn pieces() -> impl Strategy<Value = Vec<Piece>> {
         "part 1 n=3; conv 8",
         "maxpool 3 s=1; avgpool 3 s=1 count_pad=true",
         "upsample 2; maxpool 2",
+        "upsample 2x1 mode=linear; maxpool 2x1; upsample size=7x3; upsample mode=corners size=6x5",
         "leaky 0.2; elu; dropout 0.1; bn eps=0.001",
         "skip proj { conv 20 k=3; bn }; relu",
         "u 8; u 16",

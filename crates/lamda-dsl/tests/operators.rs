@@ -79,6 +79,12 @@ fn statements_come_back_as_written() {
         assert_eq!(raised(input, statement), statement);
     }
     for (input, statement) in [
+        (MAP, "upsample 2"),
+        (MAP, "upsample 2x3 mode=linear"),
+        (MAP, "upsample size=7"),
+        (MAP, "upsample mode=corners size=3x4"),
+        (VOLUME, "upsample 1x2x2"),
+        (SIGNAL, "upsample 3 mode=corners"),
         (MAP, "softmax axis=h"),
         (MAP, "bn sub=3"),
         (MAP, "conv 8; bn eps=0.001 sub=2"),
@@ -99,6 +105,8 @@ fn other_spellings_come_back_canonical() {
     for (input, statement, canonical) in [
         (MAP, "clip min=0 max=6", "relu6"),
         (MAP, "clip min=0", "relu"),
+        (MAP, "upsample size=12x16", "upsample 2"),
+        (MAP, "upsample 2 mode=nearest size=none", "upsample 2"),
         (MAP, "bn sub=1", "bn"),
         (MAP, "conv 8 bias=false; bn sub=2", "conv 8; bn sub=2"),
         (MAP, "softmax axis=c", "softmax"),
@@ -117,6 +125,11 @@ fn faults_are_named() {
     for (input, statement, message) in [
         (MAP, "clip", "without a limit"),
         (MAP, "clip min=2 max=1", "limits from 2 to 1"),
+        (MAP, "upsample", "needs `f`"),
+        (MAP, "upsample 2 size=9", "a factor and a size"),
+        (MAP, "upsample 2 mode=cubic", "cubic"),
+        (MAP, "upsample 2x2x2", "3 sizes"),
+        (SEQUENCE, "upsample 2", "a map or a signal"),
         (MAP, "bn sub=4", "4 parts of an axis of 6"),
         (SIGNAL, "bn sub=2", "a map of two axes"),
         (MAP, "groupnorm 5", "5 groups do not divide"),

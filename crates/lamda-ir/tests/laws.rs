@@ -83,7 +83,11 @@ fn random_op(rng: &mut Pcg64Mcg, c: usize, rank: usize) -> Op {
         6 => Flatten.into(),
         7 => ChannelShuffle { groups: 2 }.into(),
         8 => ChannelSlice { start: c / 2, len: c - c / 2 }.into(),
-        9 => Upsample { factor: 2 }.into(),
+        9 => {
+            let numbers = (0..rank).map(|_| rng.random_range(1..=6)).collect();
+            let grid = if rng.random() { Grid::Sizes(numbers) } else { Grid::Factors(numbers) };
+            Upsample { grid, mode: Interpolation::ALL[rng.random_range(0..3)] }.into()
+        }
         10 => Activation::LeakyRelu { alpha: 0.1 }.into(),
         15 => random_norm(rng, c),
         12 => {
@@ -339,7 +343,7 @@ fn sizes_that_no_number_holds_are_refused() {
     let ops: Vec<Op> = vec![
         ChannelSlice { start: huge, len: 1 }.into(),
         ChannelSlice { start: 1, len: huge }.into(),
-        Upsample { factor: huge }.into(),
+        Upsample::nearest(vec![1, huge]).into(),
         MaxPool { window: window(&|w| w.pads[0] = (huge, huge)) }.into(),
         MaxPool { window: window(&|w| w.pads[0] = (0, huge)) }.into(),
         AvgPool { window: window(&|w| w.dilation[1] = huge), count_pad: true }.into(),

@@ -3,7 +3,7 @@
 use super::Checker;
 use crate::suggest::nearest;
 use crate::syntax::{Arg, At, Block, Expr, Name, Value};
-use crate::table::{self, ArgKind, ArgSpec};
+use crate::table::{self, ArgDefault, ArgKind, ArgSpec};
 use lamda_ir::{Code, Diagnostic};
 use std::collections::HashSet;
 
@@ -19,7 +19,8 @@ pub(super) struct Scope<'s, 'm> {
 }
 
 /// Words that a block may pass on.
-const WORDS: &[&str] = &["same", "causal", "upper", "auto", "c", "h", "w", "t", "d"];
+const WORDS: &[&str] =
+    &["same", "causal", "upper", "auto", "c", "h", "w", "t", "d", "nearest", "linear", "corners"];
 
 impl<'s, 'm> Scope<'s, 'm> {
     pub(super) fn of_block(block: &'m Block, params: &'s HashSet<&'m str>) -> Scope<'s, 'm> {
@@ -95,6 +96,7 @@ impl<'m> Checker<'m> {
                 true
             }
             (Value::Bool(_), ArgKind::Flag | ArgKind::AutoFlag) => true,
+            (Value::None, _) => spec.default == ArgDefault::Word("none"),
             _ => false,
         };
         if !fits {

@@ -11,6 +11,7 @@ mod functions;
 mod joins;
 mod norms;
 mod operators;
+mod resample;
 mod run;
 mod sketch;
 mod window;

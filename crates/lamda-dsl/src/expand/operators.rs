@@ -8,7 +8,7 @@ use crate::syntax::{At, Call};
 use crate::table::{Make, OpSpec};
 use lamda_ir::op::{
     Activation, AvgPool, ChannelShuffle, ChannelSlice, Conv, Dropout, Flatten, GlobalPool, Linear, MaxPool,
-    Op, PRelu, Softmax, Upsample,
+    Op, PRelu, Softmax,
 };
 use lamda_ir::{Code, Diagnostic, Dim, Layout, OpError, TensorType, ValueType};
 
@@ -278,7 +278,7 @@ impl<'m> Expander<'m> {
                 expect.guess = Guess { channels: guess.any(), rest: false };
                 Some(Flatten.into())
             }
-            Make::Upsample => self.count(given, op, "f").map(|factor| Upsample { factor }.into()),
+            Make::Upsample => self.upsample(op, given, value).map(Op::from),
             Make::BatchNorm | Make::GroupNorm | Make::InstanceNorm | Make::L2Norm | Make::LocalResponse => {
                 self.norm(op, given)
             }

@@ -5,8 +5,8 @@ use super::flow::Step;
 use crate::expand::{axis_word, round8};
 use crate::syntax::{Arg, Call, Stmt, Value};
 use lamda_ir::op::{
-    Activation, Arithmetic, BatchNorm, Conv, ConvTranspose, Dropout, GlobalPool, Linear, Op, Upsample,
-    Window, same_cut, same_padding,
+    Activation, Arithmetic, BatchNorm, Conv, ConvTranspose, Dropout, GlobalPool, Grid, Interpolation, Linear,
+    Op, Upsample, Window, same_cut, same_padding,
 };
 use lamda_ir::{Dim, Graph, Node, NodeId, TensorType, ValueId};
 
@@ -65,7 +65,7 @@ pub(super) fn statement(graph: &Graph, id: NodeId) -> Result<Stmt, RaiseError> {
         Op::Flatten(_) => Call::new("flatten"),
         Op::ChannelShuffle(shuffle) => Call::new("shuffle").arg(Arg::plain(shuffle.groups)),
         Op::ChannelSlice(slice) => part(slice.start, slice.len, input.channels()),
-        Op::Upsample(Upsample { factor }) => Call::new("upsample").arg(Arg::plain(*factor)),
+        Op::Upsample(upsample) => resampling(upsample),
         Op::Arithmetic(_) | Op::Concat(_) | Op::Opaque(_) => return Err(refused()),
     };
     Ok(call.into())
@@ -146,6 +146,20 @@ fn deconvolution(graph: &Graph, node: &Node, conv: &ConvTranspose) -> Call {
         call = call.arg(Arg::named("g", conv.groups));
     }
     with_bias(graph, node, conv.bias, call)
+}
+
+fn resampling(upsample: &Upsample) -> Call {
+    let mut call = Call::new("upsample");
+    if let Grid::Factors(factors) = &upsample.grid {
+        call = call.arg(Arg::plain(size(factors)));
+    }
+    if upsample.mode != Interpolation::Nearest {
+        call = call.arg(Arg::named("mode", Value::name(upsample.mode.word())));
+    }
+    match &upsample.grid {
+        Grid::Factors(_) => call,
+        Grid::Sizes(sizes) => call.arg(Arg::named("size", size(sizes))),
+    }
 }
 
 /// `bias=` where it is not what `auto` gives.

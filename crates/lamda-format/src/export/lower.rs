@@ -2,9 +2,10 @@
 //! tract 0.23.9 both run fastest (single thread, six blocks of 64 channels, 16x16, with a 1x1 convolution each).
 
 use super::ExportError;
-use super::builder::{Builder, float, int, ints, text};
+use super::builder::{Builder, float, int, ints};
 use super::norms;
 use super::positions::{conv_transpose, over_positions};
+use super::resample::upsample;
 use crate::onnx_types::value_info;
 use crate::proto::attribute_proto::AttributeType;
 use crate::proto::{AttributeProto, NodeProto};
@@ -100,18 +101,7 @@ fn lower_node(b: &mut Builder<'_>, id: NodeId, node: &Node) -> Result<(), Export
             }
             finish(b, node, "PRelu", &inputs, vec![]);
         }
-        // With asymmetric coordinates, rounded down, every position is repeated.
-        Op::Upsample(upsample) => {
-            let mut scales = vec![1.0, 1.0];
-            scales.resize(rank, upsample.factor as f32);
-            let inputs = [b.plain(x), String::new(), b.f32s(&scales)];
-            let attributes = vec![
-                text("mode", "nearest"),
-                text("coordinate_transformation_mode", "asymmetric"),
-                text("nearest_mode", "floor"),
-            ];
-            finish(b, node, "Resize", &inputs, attributes);
-        }
+        Op::Upsample(op) => upsample(b, node, ty, op),
     }
     Ok(())
 }

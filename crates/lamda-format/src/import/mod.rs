@@ -16,6 +16,7 @@ mod fuse;
 mod layer;
 mod norms;
 mod positions;
+mod resample;
 mod shape;
 mod source;
 mod tensor;

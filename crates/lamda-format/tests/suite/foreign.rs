@@ -402,7 +402,51 @@ fn moves_spelt_out() {
     let old = File::new(9, &MAP).floats("f", &[4], &[1.0, 1.0, 2.0, 2.0]);
     // tract has no Upsample to compare with.
     let read = import(&old.node("y = Upsample(x, f)", vec![]).bytes()).unwrap();
-    assert_eq!(read.graph.nodes()[0].op, lamda_ir::op::Upsample { factor: 2 }.into());
+    assert_eq!(read.graph.nodes()[0].op, lamda_ir::op::Upsample::nearest(vec![2, 2]).into());
+}
+
+#[test]
+fn resizing_spelt_out() {
+    let coordinates =
+        |mode: &str, to: &str| vec![text("mode", mode), text("coordinate_transformation_mode", to)];
+    let floor = || [coordinates("nearest", "asymmetric"), vec![text("nearest_mode", "floor")]].concat();
+    let by = |scales: [f32; 4]| map().floats("f", &[4], &scales);
+    let to = |sizes: [i64; 4]| map().ints("n", &sizes);
+    let is = |file: File, op: lamda_ir::op::Upsample| {
+        assert_eq!(file.is(&["Upsample"]).graph.nodes()[0].op, op.into());
+    };
+    let op = |grid: Grid, mode: Interpolation| Upsample { grid, mode };
+    use lamda_ir::op::{Grid, Interpolation, Upsample};
+    let factors = |h: usize, w: usize| Grid::Factors(vec![h, w]);
+    let sizes = |h: usize, w: usize| Grid::Sizes(vec![h, w]);
+    is(by([1.0, 1.0, 2.0, 3.0]).node("y = Resize(x, _, f)", floor()), Upsample::nearest(vec![2, 3]));
+    is(to([2, 4, 9, 7]).node("y = Resize(x, _, _, n)", floor()), op(sizes(9, 7), Interpolation::Nearest));
+    // 6 x 1.5 and 7 x 2
+    is(
+        by([1.0, 1.0, 1.5, 2.0]).node("y = Resize(x, _, f)", coordinates("linear", "half_pixel")),
+        op(sizes(9, 14), Interpolation::Linear),
+    );
+    is(
+        by([1.0, 1.0, 2.0, 2.0]).node("y = Resize(x, _, f)", coordinates("linear", "pytorch_half_pixel")),
+        op(factors(2, 2), Interpolation::Linear),
+    );
+    is(
+        to([2, 4, 3, 4]).node("y = Resize(x, _, _, n)", coordinates("linear", "align_corners")),
+        op(sizes(3, 4), Interpolation::Corners),
+    );
+    let axes = [floor(), vec![ints("axes", &[3, -2])]].concat();
+    let file = File::new(18, &MAP).ints("n", &[7, 9]).node("y = Resize(x, _, _, n)", axes);
+    let read = import(&file.bytes()).unwrap();
+    assert_eq!(read.graph.nodes()[0].op, op(sizes(9, 7), Interpolation::Nearest).into());
+    for file in [
+        by([1.0, 1.0, 2.0, 2.0]).node("y = Resize(x, _, f)", coordinates("linear", "asymmetric")),
+        by([1.0, 1.0, 2.0, 2.0]).node("y = Resize(x, _, f)", coordinates("cubic", "half_pixel")),
+        by([1.0, 2.0, 2.0, 2.0]).node("y = Resize(x, _, f)", floor()),
+        to([2, 4, 1, 7]).node("y = Resize(x, _, _, n)", coordinates("linear", "pytorch_half_pixel")),
+        to([2, 4, 9, 7]).node("y = Resize(x, _, _, n)", vec![]),
+    ] {
+        assert!(matches!(file.refused(), ImportError::Unsupported(all) if all[0].operator == "Resize"));
+    }
 }
 
 #[test]

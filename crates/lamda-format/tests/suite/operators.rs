@@ -3,8 +3,8 @@
 use crate::common::{self, check, single};
 use lamda_ir::op::{
     Activation, Arithmetic, AvgPool, BatchNorm, ChannelShuffle, ChannelSlice, Concat, Conv, ConvTranspose,
-    Dropout, Flatten, GlobalPool, GroupNorm, InstanceNorm, L2Norm, Linear, LocalResponseNorm, MaxPool, PRelu,
-    Softmax, SubSpectralNorm, Upsample, Window,
+    Dropout, Flatten, GlobalPool, Grid, GroupNorm, InstanceNorm, Interpolation, L2Norm, Linear,
+    LocalResponseNorm, MaxPool, PRelu, Softmax, SubSpectralNorm, Upsample, Window,
 };
 use lamda_ir::{Graph, Layout, TensorType};
 
@@ -220,8 +220,14 @@ fn moves() {
         check(&name("flatten", *layout, ""), &single(Flatten, *layout, shape), 5, true);
     }
     for (layout, shape) in &SHAPES[..2] {
-        for factor in [2, 3] {
-            check(&name("upsample", *layout, factor), &single(Upsample { factor }, *layout, shape), 5, true);
+        let rank = shape.len() - 1;
+        for (mode, grid) in Interpolation::ALL.into_iter().flat_map(|mode| {
+            let sizes = |n: usize| Grid::Sizes([n, 4][..rank].to_vec());
+            let factors = |n: usize| Grid::Factors([n, 2][..rank].to_vec());
+            [factors(2), factors(3), sizes(13), sizes(3)].map(|grid| (mode, grid))
+        }) {
+            let at = name(&format!("upsample-{}", mode.word()), *layout, format!("{grid:?}"));
+            check(&at, &single(Upsample { grid, mode }, *layout, shape), 5, true);
         }
     }
 }
@@ -243,7 +249,7 @@ fn what_moves_nothing_is_left_out() {
         }
     }
     check("flatten-vector", &single(Flatten, Layout::Vector, &[6]), 5, false);
-    check("upsample-1", &single(Upsample { factor: 1 }, Layout::Map, &[6, 3, 3]), 5, false);
+    check("upsample-1", &single(Upsample::nearest(vec![1, 1]), Layout::Map, &[6, 3, 3]), 5, false);
 }
 
 #[test]

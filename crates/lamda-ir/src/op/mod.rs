@@ -51,7 +51,7 @@ pub use opaque::{Attribute, Opaque};
 pub use prelu::PRelu;
 pub use softmax::Softmax;
 pub use sub_spectral_norm::SubSpectralNorm;
-pub use upsample::Upsample;
+pub use upsample::{Grid, Interpolation, Upsample};
 pub use window::{Window, same_padding};
 
 use crate::exec::{Context, ExecError};

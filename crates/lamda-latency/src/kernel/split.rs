@@ -3,7 +3,7 @@
 //!
 //! Invariant: every node belongs to exactly one kernel; kernels are in the order of their first node.
 
-use lamda_ir::op::{Arithmetic, GlobalPool, Softmax};
+use lamda_ir::op::{Arithmetic, GlobalPool, Grid, Interpolation, Softmax, Upsample};
 use lamda_ir::{Graph, Layout, Node, NodeId, Op, ValueId};
 
 use super::fusion::Fusion;
@@ -136,7 +136,9 @@ fn kind_of(graph: &Graph, fusion: Fusion, node: &Node) -> KernelKind {
         Op::ChannelSlice(_) => KernelKind::ChannelSlice,
         Op::ChannelShuffle(_) => KernelKind::ChannelShuffle,
         Op::Softmax(softmax) if *softmax == Softmax::default() => KernelKind::Softmax,
-        Op::Upsample(_) => KernelKind::Upsample,
+        Op::Upsample(Upsample { grid: Grid::Factors(_), mode: Interpolation::Nearest }) => {
+            KernelKind::Upsample
+        }
         Op::Flatten(_) => KernelKind::Flatten,
         Op::Dropout(_) => KernelKind::Identity,
         Op::ConvTranspose(_)
@@ -147,6 +149,7 @@ fn kind_of(graph: &Graph, fusion: Fusion, node: &Node) -> KernelKind {
         | Op::PRelu(_)
         | Op::Softmax(_)
         | Op::SubSpectralNorm(_)
+        | Op::Upsample(_)
         | Op::Opaque(_) => KernelKind::Opaque,
     }
 }

@@ -225,13 +225,17 @@ impl Compiler<'_> {
             }
             Op::Softmax(softmax) if *softmax == op::Softmax::default() => Kernel::Softmax { channels },
             Op::Dropout(dropout) => Kernel::Dropout { p: dropout.p, len: made.iter().product() },
-            Op::Upsample(upsample) => {
-                let signal = self.graph.tensor_type(output).is_some_and(|t| t.layout == Layout::Signal);
-                Kernel::Upsample {
-                    shape: taken,
-                    factor: [if signal { 1 } else { upsample.factor }, upsample.factor],
+            Op::Upsample(upsample) => match (&upsample.grid, upsample.mode) {
+                (op::Grid::Factors(factors), op::Interpolation::Nearest) => {
+                    let factor = match factors[..] {
+                        [w] => [1, w],
+                        [h, w] => [h, w],
+                        _ => return Err(unsupported(untrained("upsample of three axes"))),
+                    };
+                    Kernel::Upsample { shape: taken, factor }
                 }
-            }
+                _ => return Err(unsupported(untrained("upsample that interpolates or makes a size"))),
+            },
             Op::ConvTranspose(_) => return Err(unsupported(untrained("deconv"))),
             Op::GroupNorm(_) => return Err(unsupported(untrained("groupnorm"))),
             Op::InstanceNorm(_) => return Err(unsupported(untrained("instancenorm"))),

@@ -380,7 +380,7 @@ fn moves_of_values() {
         "upsample",
         &Net::new(Layout::Map, &[3, 4, 5])
             .conv(6, same(3), 1)
-            .then(Upsample { factor: 2 })
+            .then(Upsample::nearest(vec![2, 3]))
             .conv(4, same(3), 1)
             .head(),
     );
@@ -388,7 +388,7 @@ fn moves_of_values() {
         "upsample",
         &Net::new(Layout::Signal, &[3, 5])
             .conv(6, window(&[3], 1, 1, (1, 1)), 1)
-            .then(Upsample { factor: 3 })
+            .then(Upsample::nearest(vec![3]))
             .conv(4, window(&[3], 2, 1, (1, 1)), 1)
             .head(),
     );
