@@ -16,10 +16,11 @@ pub(super) fn scales(upsample: &Upsample, x: &TensorType) -> Option<Vec<f32>> {
     }
 }
 
-/// The scale by which an axis of `n` becomes one of `m` in single precision, rounded down.
+/// The scale by which an axis of `n` becomes one of `m`, rounded down, in single precision as runtimes compute it and in
+/// double as ONNX's shape inference does.
 fn scale(n: usize, m: usize) -> f32 {
     let scale = m as f32 / n as f32;
-    if (n as f32 * scale).floor() < m as f32 { scale.next_up() } else { scale }
+    if n as f64 * f64::from(scale) < m as f64 { scale.next_up() } else { scale }
 }
 
 pub(super) fn upsample(b: &mut Builder<'_>, node: &Node, ty: &TensorType, upsample: &Upsample) {
@@ -55,6 +56,7 @@ mod tests {
     fn a_scale_makes_the_size() {
         for (n, m) in (1..300).flat_map(|n| (1..300).map(move |m| (n, m))) {
             assert_eq!((scale(n, m) * n as f32).floor(), m as f32, "{n} {m}");
+            assert_eq!((f64::from(scale(n, m)) * n as f64).floor(), m as f64, "{n} {m}");
         }
     }
 }
