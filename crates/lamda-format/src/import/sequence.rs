@@ -111,7 +111,7 @@ impl<'a> Converter<'a> {
             let op = Embedding { count: weight.shape()[0], width: weight.shape()[1] };
             return self.finish_layer(node, op.into(), &[v], vec![data], data, vec![("weight", weight)]);
         }
-        if !self.source.constants.get(index).is_some_and(|c| c.rank() == 0) {
+        if self.source.constants.get(index).is_none_or(|c| c.rank() != 0) {
             return self.gather(node);
         }
         let x = self.get(data)?;
