@@ -70,7 +70,7 @@ impl<'a> Converter<'a> {
             };
             match (self.group(node, group), group) {
                 // What turns out not to be the operator is read node by node.
-                (Err(Refusal::Untranslated(_)), Group::Sequence(_)) => {
+                (Err(Refusal::Untranslated(_)), Group::Sequence(_) | Group::Linear { .. }) => {
                     for inner in members.get(&i).into_iter().flatten() {
                         self.single(source.nodes[*inner])?;
                     }
