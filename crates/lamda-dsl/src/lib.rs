@@ -13,6 +13,7 @@ mod card;
 mod check;
 mod expand;
 mod lex;
+mod onnx_names;
 mod parse;
 mod print;
 mod raise;

@@ -55,6 +55,8 @@ pub enum ArgKind {
     Word(&'static [&'static str]),
     /// The name of an activation.
     Activation,
+    /// The elements of a tensor: a number, a list of them, `(i32, [1, 2])`.
+    Elements,
     /// Another value, `@name`, or `none`.
     Value,
 }
@@ -99,6 +101,8 @@ pub(crate) enum Make {
     Arithmetic(Arithmetic),
     Cat,
     Split,
+    Constant,
+    Parameter,
     LayerNorm,
     RmsNorm,
     Embedding,
@@ -299,7 +303,46 @@ pub static OPERATORS: &[OpSpec] = &[
         ..row("cat", Make::Cat)
     },
     OpSpec { help: "equal channels to each branch, then cat", ..row("split", Make::Split) },
+    OpSpec {
+        plain: Some(arg("shape", ArgKind::Size, ArgDefault::Required)),
+        named: &[arg("type", ArgKind::Word(DTYPES), ArgDefault::Word("f32"))],
+        help: "a value of its own: a weight, numbers",
+        ..row("param", Make::Parameter)
+    },
+    OpSpec {
+        plain: Some(arg("value", ArgKind::Elements, ArgDefault::Required)),
+        ..beside("const", Make::Constant)
+    },
 ];
+
+/// The words of element types.
+pub const DTYPES: &[&str] = &[
+    "f32",
+    "f16",
+    "bf16",
+    "f64",
+    "i8",
+    "u8",
+    "i16",
+    "u16",
+    "i32",
+    "u32",
+    "i64",
+    "u64",
+    "bool",
+    "string",
+    "f8e4m3fn",
+    "f8e4m3fnuz",
+    "f8e5m2",
+    "f8e5m2fnuz",
+    "u4",
+    "i4",
+    "c64",
+    "c128",
+];
+
+/// What begins the name of an operator that is carried from ONNX: `onnx.LSTM`, `onnx.com.microsoft.Gelu`.
+pub const FOREIGN: &str = "onnx.";
 
 /// Names of arguments that are read as others and never printed.
 pub const ARGUMENT_ALIASES: &[(&str, &str)] = &[
@@ -396,6 +439,11 @@ mod tests {
         words.sort_unstable();
         words.dedup();
         assert_eq!(words.len(), all);
+    }
+
+    #[test]
+    fn element_types_have_words() {
+        assert!(lamda_ir::DType::ALL.iter().map(|t| t.word()).eq(DTYPES.iter().copied()));
     }
 
     #[test]

@@ -123,7 +123,7 @@ fn module() -> impl Strategy<Value = Module> {
         any::<bool>(),
         vec(prop_oneof![(1u32..300).prop_map(Size::Number), Just(Size::Name("N".into()))], 1..5),
     )
-        .prop_map(|(seq, dims)| TypeNote { at: At::default(), seq, dtype: "f32".into(), dims });
+        .prop_map(|(seq, dims)| TypeNote { at: At::default(), seq, dtype: "f32".into(), dims, of: None });
     let param = (name(), option::of(value())).prop_map(|(name, default)| Param { name, default });
     let item = prop_oneof![
         (trivia(), name(), expr()).prop_map(|(trivia, name, value)| Item::Let(Let { trivia, name, value })),
@@ -131,12 +131,19 @@ fn module() -> impl Strategy<Value = Module> {
             .prop_map(|(trivia, name, params, body)| Item::Block(Block { trivia, name, params, body })),
         (
             trivia(),
-            vec((name(), ty.clone()).prop_map(|(name, ty)| Input { name, ty }), 0..3),
-            vec((name(), option::weighted(0.3, ty)).prop_map(|(name, ty)| Output { name, ty }), 0..3),
+            vec((name(), ty.clone()).prop_map(|(name, ty)| Input { name, ty, external: None }), 0..3),
+            vec(
+                (name(), option::weighted(0.3, ty)).prop_map(|(name, ty)| Output {
+                    name,
+                    ty,
+                    external: None
+                }),
+                0..3
+            ),
             body_of(stmts())
         )
             .prop_map(|(trivia, inputs, outputs, body)| {
-                Item::Model(Model { trivia, name: "net".into(), inputs, outputs, body })
+                Item::Model(Model { trivia, name: "net".into(), inputs, outputs, opsets: Vec::new(), body })
             }),
     ];
     (vec(item, 0..4), vec(comment(), 0..2)).prop_map(|(items, closing)| Module { items, closing })

@@ -74,6 +74,9 @@ impl Patch {
         for (name, id) in graph.inputs() {
             values.insert(*id, out.add_input(name.clone(), graph.value(*id).ty.clone()));
         }
+        for (domain, version) in graph.opsets() {
+            out.set_opset(domain.clone(), *version);
+        }
         let needed = self.needed(graph);
         let mut map = vec![None; graph.nodes().len()];
         for (id, node) in graph.iter().filter(|(id, _)| needed[id.index()]) {

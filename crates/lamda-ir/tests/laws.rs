@@ -288,8 +288,7 @@ fn an_operator_without_outputs_and_a_map_of_unknown_rank_are_refused() {
     let mut g = Graph::new("g");
     let unknown = TensorType { dtype: DType::F32, shape: None, layout: Layout::Map };
     let x = g.add_input("x", unknown);
-    let silent =
-        Opaque { domain: String::new(), name: "Silent".into(), attributes: Vec::new(), outputs: Vec::new() };
+    let silent = Opaque { outputs: vec![false], ..Opaque::new("Silent", 1) };
     assert!(matches!(g.add("silent", silent, &[x]), Err(OpError::Attribute { .. })));
     let pool = MaxPool { window: Window::new(Vec::new()) };
     assert!(matches!(g.add("pool", pool, &[x]), Err(OpError::UnknownDim { .. })));

@@ -6,6 +6,7 @@
 
 mod eval;
 mod fault;
+mod foreign;
 mod joins;
 mod operators;
 mod run;
@@ -98,6 +99,8 @@ pub fn expand(module: &Module) -> Expansion {
         guessed: false,
         calls: Vec::new(),
         call: None,
+        opsets: Vec::new(),
+        taps: None,
         stmt: StmtPath { item: 0, steps: Vec::new() },
         stmt_at: crate::syntax::At::default(),
     };
@@ -107,12 +110,15 @@ pub fn expand(module: &Module) -> Expansion {
     }
     let failed = expander.faults.iter().any(Diagnostic::is_error);
     expander.name_faults();
-    let Expander { sketch, faults, calls, .. } = expander;
+    let Expander { sketch, faults, calls, opsets, .. } = expander;
     let mut diagnostics = faults;
     let mut built = None;
     if let (Some(model), false) = (model, failed) {
         match sketch.graph(&model.name.text) {
-            Ok(graph) => built = Some(graph),
+            Ok((mut graph, origins)) => {
+                foreign::set_opsets(&mut graph, &opsets);
+                built = Some((graph, origins));
+            }
             Err(error) => diagnostics.push(Diagnostic::error(Code::Structure, error.to_string())),
         }
     }
@@ -140,6 +146,9 @@ struct Expander<'m> {
     guessed: bool,
     calls: Vec<CallSite>,
     call: Option<usize>,
+    opsets: Vec<(String, u32)>,
+    /// The names that the next statement gives, when there are several.
+    taps: Option<&'m [crate::syntax::Name]>,
     /// The statement that is run.
     stmt: StmtPath,
     stmt_at: crate::syntax::At,
@@ -167,7 +176,7 @@ impl<'m> Expander<'m> {
         let mut first = None;
         for input in &model.inputs {
             let ty = self.input_type(&input.ty);
-            let id = self.sketch.input(&input.name.text, ty);
+            let id = self.sketch.input(input.external.as_ref().unwrap_or(&input.name.text), ty);
             first = first.or(Some(id));
             if self.inputs.insert(&input.name.text, id).is_some() {
                 let fault =
@@ -175,7 +184,9 @@ impl<'m> Expander<'m> {
                 self.faults.push(fault.at(input.name.at.span()).help("rename one of them"));
             }
         }
-        let Some(first) = first else { return };
+        // A model of constants has nothing to begin with.
+        let first = first.unwrap_or_else(|| self.sketch.value(ValueType::Unknown, sketch::Guess::default()));
+        self.opsets = model.opsets.clone();
         let mut frame = run::Frame::default();
         let last =
             self.body(&model.body, 0, &mut frame, run::Scope { entry: first, ..run::Scope::top() }, first);
@@ -196,7 +207,11 @@ impl<'m> Expander<'m> {
         for (output, (_, id)) in model.outputs.iter().zip(&outputs) {
             self.check_output(output, *id);
         }
-        self.sketch.outputs = outputs.iter().map(|(name, id)| ((*name).to_owned(), *id)).collect();
+        let external = |i: usize, name: &str| {
+            model.outputs.get(i).and_then(|o| o.external.clone()).unwrap_or_else(|| name.to_owned())
+        };
+        self.sketch.outputs =
+            outputs.iter().enumerate().map(|(i, (name, id))| (external(i, name), *id)).collect();
         if !outputs.iter().any(|(_, id)| *id == last) && self.is_dropped(last, frame) {
             let at = model.body.stmts.last().map_or(model.name.at, |s| s.at);
             let fault =
@@ -220,6 +235,9 @@ impl<'m> Expander<'m> {
     }
 
     fn input_type(&mut self, note: &TypeNote) -> ValueType {
+        if let Some(ty) = foreign::other_type(note) {
+            return ty;
+        }
         let dtype = DType::from_word(&note.dtype.text).unwrap_or_else(|| {
             let message = format!("`{}` is not an element type", note.dtype.text);
             let fault = Diagnostic::error(Code::WrongDType, message).at(note.dtype.at.span());
@@ -233,13 +251,14 @@ impl<'m> Expander<'m> {
             .map(|d| match d {
                 Size::Number(n) => Dim::Known(*n as usize),
                 Size::Name(name) => Dim::symbol(&name.text),
+                Size::Unknown | Size::Rest => Dim::Unknown,
             })
             .collect();
         let layout = if note.seq { Layout::Sequence } else { Layout::of_input(dtype, dims.len()) };
         let mut refuse = |code, message: &str, help: &str| {
             self.faults.push(Diagnostic::error(code, message).at(note.at.span()).help(help));
         };
-        if dims.is_empty() || (note.seq && dims.len() != 3) {
+        if note.seq && dims.len() != 3 {
             let help = "sizes begin with the batch: f32[N, 3, 32, 32], f32[N, 9, 128], seq f32[N, 128, 9], f32[N, 16]";
             refuse(Code::WrongLayout, "an input of this rank is not read", help);
             return TensorType::batched(Layout::Map, &[3, 32, 32]).into();
@@ -258,5 +277,6 @@ fn dim_text(size: &Size) -> String {
     match size {
         Size::Number(n) => n.to_string(),
         Size::Name(name) => name.text.clone(),
+        Size::Unknown | Size::Rest => "?".to_owned(),
     }
 }

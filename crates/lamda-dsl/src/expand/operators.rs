@@ -34,6 +34,9 @@ impl<'m> Expander<'m> {
         scope: Scope,
         value: ValId,
     ) -> ValId {
+        if let Make::Constant | Make::Parameter = op.make {
+            return self.source(call, op, frame, scope, value);
+        }
         let given = self.given(&call.args, op, frame, scope);
         match op.make {
             Make::Identity => value,
@@ -66,7 +69,8 @@ impl<'m> Expander<'m> {
         expect: Expect,
     ) -> ValId {
         let op = op.into();
-        if self.sketch.nodes.len() >= MAX_NODES {
+        self.sketch.emitted += 1;
+        if self.sketch.emitted > MAX_NODES {
             self.stop(&format!("the model has more than {MAX_NODES} nodes"), "repeat less");
         }
         for v in inputs {
@@ -91,9 +95,10 @@ impl<'m> Expander<'m> {
             step,
             op,
             inputs: inputs.to_vec(),
-            output,
+            outputs: vec![output],
             auto_bias: expect.auto_bias,
             origin,
+            subgraphs: Vec::new(),
         });
         output
     }

@@ -78,6 +78,10 @@ impl<'m> Expander<'m> {
             }
             self.stmt.steps.push((number, i as u32));
             self.stmt_at = stmt.at;
+            self.taps = match body.stmts.get(i + 1).map(|s| &s.kind) {
+                Some(StmtKind::Tap(names)) if names.len() > 1 => Some(names),
+                _ => None,
+            };
             value = self.stmt(stmt, frame, scope, value);
             self.stmt.steps.pop();
         }
@@ -128,8 +132,10 @@ impl<'m> Expander<'m> {
                     }
                 }
             }
+            StmtKind::Absent => value,
             StmtKind::Tap(names) => {
-                for name in names.iter().take(1) {
+                // Several were given when the operator before was run.
+                if let [name] = &names[..] {
                     frame.names.insert(&name.text, value);
                     frame.named.insert(value);
                 }
@@ -198,6 +204,9 @@ impl<'m> Expander<'m> {
                     self.guess_of(value)
                 }
             };
+        }
+        if call.is_foreign() {
+            return self.foreign(call, at, frame, scope, value);
         }
         match table::operator(name) {
             Some(op) => self.operator(call, op, at, frame, scope, value),

@@ -6,6 +6,7 @@
 //! `k=(3, 1)`), which [`normal`] turns into the former. What is refused says what to write instead.
 
 mod expr;
+mod foreign;
 mod item;
 mod normal;
 mod stmt;

@@ -39,8 +39,12 @@ pub(super) fn statement(graph: &Graph, id: NodeId) -> Result<Stmt, RaiseError> {
         Op::ChannelShuffle(shuffle) => Call::new("shuffle").arg(Arg::plain(shuffle.groups)),
         Op::ChannelSlice(slice) => part(slice.start, slice.len, input.channels()),
         Op::Upsample(Upsample { factor }) => Call::new("upsample").arg(Arg::plain(*factor)),
-        Op::Arithmetic(_) | Op::Concat(_) | Op::Opaque(_) => return Err(refused()),
-        Op::Attention(_)
+        Op::Arithmetic(_)
+        | Op::Concat(_)
+        | Op::Opaque(_)
+        | Op::Constant(_)
+        | Op::Parameter(_)
+        | Op::Attention(_)
         | Op::ClassTokens(_)
         | Op::Embedding(_)
         | Op::LayerNorm(_)
@@ -163,7 +167,7 @@ pub(super) fn squeeze_excite(graph: &Graph, step: &Step, node: &Node) -> Option<
     let (gate, fc2, act, fc1, gap) = (back()?, back()?, back()?, back()?, back()?);
     let (Op::Activation(gate), Op::Activation(act)) = (gate, act) else { return None };
     let (Op::Linear(fc2), Op::Linear(fc1)) = (fc2, fc1) else { return None };
-    if !matches!(gap, Op::GlobalPool(GlobalPool::Average)) || at != x || x != step.from {
+    if !matches!(gap, Op::GlobalPool(GlobalPool::Average)) || at != x || Some(x) != step.from {
         return None;
     }
     let plain = |a: &Activation| Activation::PLAIN.contains(a);

@@ -26,10 +26,15 @@ pub(super) fn call(
     })
 }
 
-/// The values that a node takes beside the first, which must have names.
+/// The values that a node takes beside its chain, which must have names: the mask of an attention, what a graph inside an
+/// operator reads.
 pub(super) fn side_values(node: &Node) -> &[ValueId] {
-    match node.op {
+    match &node.op {
         Op::Attention(_) => node.inputs.get(1..).unwrap_or(&[]),
+        Op::Opaque(op) => {
+            let own = op.inputs.iter().filter(|given| **given).count();
+            node.inputs.get(own..).unwrap_or(&[])
+        }
         _ => &[],
     }
 }

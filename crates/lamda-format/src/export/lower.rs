@@ -36,7 +36,9 @@ fn lower_node(b: &mut Builder<'_>, id: NodeId, node: &Node) -> Result<(), Export
     let rank = ty.dims().len();
     match &node.op {
         // Lowered above.
-        Op::Attention(_)
+        Op::Constant(_)
+        | Op::Parameter(_)
+        | Op::Attention(_)
         | Op::ClassTokens(_)
         | Op::Embedding(_)
         | Op::LayerNorm(_)
@@ -317,6 +319,9 @@ fn carried_attribute(node: &Node, name: &str, value: &Attribute) -> Result<Attri
         Attribute::Ints(ints) => AttributeProto { ints: ints.clone(), ..of(AttributeType::Ints) },
         Attribute::Floats(floats) => AttributeProto { floats: floats.clone(), ..of(AttributeType::Floats) },
         Attribute::Strings(s) => AttributeProto { strings: s.clone(), ..of(AttributeType::Strings) },
+        Attribute::Tensor(_) | Attribute::Graph(_) => {
+            return Err(ExportError::Attribute { path: node.path.clone(), name: name.to_owned() });
+        }
         Attribute::Message { bytes, .. } => AttributeProto::decode(bytes.as_slice())
             .map_err(|_| ExportError::Attribute { path: node.path.clone(), name: name.to_owned() })?,
     })

@@ -14,6 +14,7 @@ mod channel_shuffle;
 mod channel_slice;
 mod class_tokens;
 mod concat;
+mod constant;
 mod conv;
 mod dropout;
 mod embedding;
@@ -24,6 +25,7 @@ mod linear;
 mod mat_mul;
 mod max_pool;
 mod opaque;
+mod opaque_infer;
 mod position;
 mod recurrent;
 mod rms_norm;
@@ -41,6 +43,7 @@ pub use channel_shuffle::ChannelShuffle;
 pub use channel_slice::ChannelSlice;
 pub use class_tokens::ClassTokens;
 pub use concat::Concat;
+pub use constant::{Constant, Parameter};
 pub use conv::Conv;
 pub use dropout::Dropout;
 pub use embedding::Embedding;
@@ -50,7 +53,8 @@ pub use layer_norm::LayerNorm;
 pub use linear::Linear;
 pub use mat_mul::MatMul;
 pub use max_pool::MaxPool;
-pub use opaque::{Attribute, Opaque};
+pub use opaque::{Attribute, Opaque, Subgraph};
+pub use opaque_infer::infer as infer_opaque;
 pub use position::{Position, PositionKind};
 pub use recurrent::{Cell, Recurrent};
 pub use rms_norm::RmsNorm;
@@ -138,6 +142,7 @@ operators!(
     ChannelSlice,
     ClassTokens,
     Concat,
+    Constant,
     Conv,
     Dropout,
     Embedding,
@@ -146,6 +151,7 @@ operators!(
     LayerNorm,
     Linear,
     MaxPool,
+    Parameter,
     MatMul,
     Position,
     Recurrent,
@@ -168,10 +174,13 @@ impl Op {
     /// What the shape rule refuses; an input that is no tensor where one is needed.
     pub fn infer_values(&self, inputs: &[&ValueType]) -> Result<Vec<ValueType>, OpError> {
         match self {
-            Op::Opaque(op) if op.outputs.is_empty() => {
+            Op::Opaque(op) if !op.outputs.contains(&true) => {
                 Err(OpError::Attribute { what: "an operator without outputs".into() })
             }
-            Op::Opaque(op) => Ok(op.outputs.clone()),
+            Op::Opaque(op) if inputs.len() < op.inputs.iter().filter(|given| **given).count() => {
+                Err(OpError::Arity { expected: "more", found: inputs.len() })
+            }
+            Op::Opaque(op) => Ok(opaque_infer::infer(op, inputs)),
             _ => {
                 let tensors: Option<Vec<&TensorType>> = inputs.iter().map(|t| t.tensor()).collect();
                 let tensors = tensors.ok_or(OpError::NotATensor)?;

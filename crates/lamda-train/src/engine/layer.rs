@@ -230,16 +230,7 @@ impl Compiler<'_> {
                     factor: [if signal { 1 } else { upsample.factor }, upsample.factor],
                 }
             }
-            Op::Attention(_)
-            | Op::ClassTokens(_)
-            | Op::Embedding(_)
-            | Op::LayerNorm(_)
-            | Op::MatMul(_)
-            | Op::Position(_)
-            | Op::Recurrent(_)
-            | Op::RmsNorm(_)
-            | Op::Take(_) => return Err(unsupported(format!("it has no kernel for {}", node.op.kind()))),
-            Op::Opaque(_) => return Err(unsupported("it is only carried".into())),
+            other => return Err(unsupported(format!("{} has no kernel for training", other.kind()))),
         };
         Ok(Layer { kernel, inputs: node.inputs.clone(), output })
     }

@@ -9,7 +9,7 @@ use lamda_device::runtime::Runtime;
 use lamda_device::runtime::tract::Tract;
 use lamda_device::{TensorData, Values};
 use lamda_format::{ExportOptions, export, write_weights};
-use lamda_ir::{DType, Graph, Mode, Op, Tensor, Weights, canonical_order, costs, execute, structural_hash};
+use lamda_ir::{DType, Graph, Mode, Op, Tensor, Weights, costs, execute, structural_hash};
 use serde_json::json;
 
 /// The most multiply-accumulates that the reference execution is run for.
@@ -91,18 +91,10 @@ pub fn run(out: &Output, verb: &Convert) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::Done)
 }
 
-/// The weights under the names of the same network written anew: the nodes correspond in canonical order.
+/// The weights under the names of the same network written anew.
 fn renamed(weights: &Weights, from: &Graph, to: &Graph) -> anyhow::Result<Weights> {
     anyhow::ensure!(structural_hash(from) == structural_hash(to), "the printed model is another network");
-    let mut renamed = Weights::new();
-    for (old, new) in canonical_order(from).into_iter().zip(canonical_order(to)) {
-        let (old_path, new_path) = (&from.node(old).weights, &to.node(new).weights);
-        for spec in to.params(new) {
-            let tensor = weights.get(old_path, &spec)?.clone();
-            renamed.insert(Weights::name(new_path, spec.role), tensor);
-        }
-    }
-    Ok(renamed)
+    Ok(weights.renamed(from, to)?)
 }
 
 /// The largest absolute difference between an ONNX file in tract and the reference execution in f64, on one input.
