@@ -96,7 +96,9 @@ fn a_mask_that_a_block_takes_is_the_one_that_is_given() {
     let own = hash(&model("m=@pad"));
     assert_ne!(own, hash(&model("m=none")));
     assert_eq!(hash(&model("m=none")), hash(&model("")));
-    assert_ne!(own, hash(&model("m=@pad from=@x")));
+    // A value that attends to itself is not crossed.
+    assert_eq!(own, hash(&model("m=@pad from=@x")));
+    assert_ne!(hash(&model("m=@pad; layer m=@pad")), hash(&model("m=@pad; layer m=@pad from=@x")));
 }
 
 /// The parameters of published transformers, without the cut into patches where it is not theirs.

@@ -10,8 +10,8 @@ use lamda_ir::op::{Attention, Cell};
 pub(super) enum SequenceGroup<'a> {
     /// Normalised channels of a map or a signal.
     LayerNorm { x: &'a str, norm: &'a NodeProto },
-    /// `x / sqrt(mean x^2 + eps) weight`.
-    RmsNorm { x: &'a str, axes: Vec<i64>, eps: f32, weight: &'a str },
+    /// `x / sqrt(mean x^2 + eps) weight`, or with `bias` the same of `x - mean x`, and `+ bias`.
+    Norm { x: &'a str, axes: Vec<i64>, eps: f32, weight: &'a str, bias: Option<&'a str> },
     /// Tokens in front of a sequence.
     ClassTokens { x: &'a str, tokens: &'a str },
     /// The first rows of a table on a sequence.
@@ -46,7 +46,7 @@ pub(super) enum Turned<'a> {
 
 /// The group that a node is the last of.
 pub(super) fn sequence<'a>(m: &mut Match<'a>, last: &'a NodeProto) -> Option<SequenceGroup<'a>> {
-    for find in [attention, layer_norm, rms_norm, class_tokens, position, recurrent] {
+    for find in [attention, layer_norm, layer_norm_in_parts, rms_norm, class_tokens, position, recurrent] {
         m.inside.clear();
         if let Some(group) = find(m, last)
             && m.is_closed(last)
@@ -173,18 +173,49 @@ fn layer_norm<'a>(m: &mut Match<'a>, last: &'a NodeProto) -> Option<SequenceGrou
 fn rms_norm<'a>(m: &mut Match<'a>, last: &'a NodeProto) -> Option<SequenceGroup<'a>> {
     let (normal, weight) = pair(last).filter(|_| last.op_type() == "Mul")?;
     let (x, root) = m.two(normal, "Div")?;
-    let root = m.made(root, "Sqrt")?;
-    let (mean, eps) = m.two(first(root)?, "Add")?;
-    let mean = m.made(mean, "ReduceMean")?;
-    let axes = match mean.input.get(1) {
-        Some(axes) => m.integers(axes)?,
-        None => ints(mean, "axes")?.to_vec(),
+    let (square, axes, eps) = m.mean_below(root)?;
+    let square = m.made(square, "Mul")?;
+    let fits = pair(square) == Some((x, x)) && m.is_constant(weight);
+    fits.then_some(SequenceGroup::Norm { x, axes, eps, weight, bias: None })
+}
+
+/// What exporters wrote before ONNX had an operator for it.
+fn layer_norm_in_parts<'a>(m: &mut Match<'a>, last: &'a NodeProto) -> Option<SequenceGroup<'a>> {
+    let (scaled, bias) = pair(last).filter(|_| last.op_type() == "Add")?;
+    let (normal, weight) = m.two(scaled, "Mul")?;
+    let (centred, root) = m.two(normal, "Div")?;
+    let (x, mean) = m.two(centred, "Sub")?;
+    let (mean, axes) = m.mean(mean)?;
+    let (square, same_axes, eps) = m.mean_below(root)?;
+    let squared = match m.made(square, "Pow") {
+        Some(power) => pair(power).filter(|(_, two)| m.is_scalar(two, 2.0))?.0,
+        None => m.two(square, "Mul").filter(|(a, b)| a == b)?.0,
     };
-    let square = m.made(first(mean)?, "Mul")?;
-    let constant = m.source.constants.get(eps).filter(|c| c.is_single())?;
-    let eps = *constant.f32s(eps).ok()?.data().first()?;
-    let fits = pair(square) == Some((x, x)) && int(mean, "keepdims", 1) != 0 && m.is_constant(weight);
-    fits.then_some(SequenceGroup::RmsNorm { x, axes, eps, weight })
+    let fits = mean == x && squared == centred && axes == same_axes;
+    let constant = m.is_constant(weight) && m.is_constant(bias);
+    (fits && constant).then_some(SequenceGroup::Norm { x, axes, eps, weight, bias: Some(bias) })
+}
+
+impl<'a> Match<'a> {
+    /// What a ReduceMean that keeps its axes takes, and its axes.
+    fn mean(&mut self, name: &str) -> Option<(&'a str, Vec<i64>)> {
+        let mean = self.made(name, "ReduceMean")?;
+        let axes = match mean.input.get(1) {
+            Some(axes) => self.integers(axes)?,
+            None => ints(mean, "axes")?.to_vec(),
+        };
+        (int(mean, "keepdims", 1) != 0).then_some((first(mean)?, axes))
+    }
+
+    /// `v`, the axes and `eps` of `sqrt(mean v + eps)`.
+    fn mean_below(&mut self, root: &str) -> Option<(&'a str, Vec<i64>, f32)> {
+        let root = self.made(root, "Sqrt")?;
+        let (mean, eps) = self.two(first(root)?, "Add")?;
+        let constant = self.source.constants.get(eps).filter(|c| c.is_single())?;
+        let eps = *constant.f32s(eps).ok()?.data().first()?;
+        let (v, axes) = self.mean(mean)?;
+        Some((v, axes, eps))
+    }
 }
 
 fn class_tokens<'a>(m: &mut Match<'a>, last: &'a NodeProto) -> Option<SequenceGroup<'a>> {

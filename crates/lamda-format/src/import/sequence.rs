@@ -26,7 +26,7 @@ impl<'a> Converter<'a> {
                 let v = self.kind(x, &[Layout::Map, Layout::Signal])?;
                 self.normalise(node, norm, v)
             }
-            SequenceGroup::RmsNorm { x, axes, eps, weight } => {
+            SequenceGroup::Norm { x, axes, eps, weight, bias } => {
                 let x = self.get(x)?;
                 let v = self.value(x)?;
                 let ty = self.ty(v)?;
@@ -34,15 +34,25 @@ impl<'a> Converter<'a> {
                 let (Some(channel), Some(c)) = (ty.channel_axis(), ty.channels()) else {
                     return untranslated("it normalises a value without channels");
                 };
-                let scale = self.constant(weight, "weight")?;
                 let mut sizes = vec![c];
                 sizes.resize(ty.dims().len() - channel, 1);
-                if along != [channel] || scale.shape() != sizes {
-                    return untranslated("it does not normalise the channels");
-                }
+                let by_channel = |name: &'a str, role: &'static str| -> Result<_, Refusal> {
+                    let t = self.constant(name, role)?;
+                    if along != [channel] || t.shape() != sizes {
+                        return untranslated("it does not normalise the channels");
+                    }
+                    Ok((role, Tensor::from_fn(&[c], |i| t.data()[i])))
+                };
+                let mut params = vec![by_channel(weight, "weight")?];
                 let eps = eps.to_string().parse().unwrap_or(f64::from(*eps));
-                let params = vec![("weight", Tensor::from_fn(&[c], |i| scale.data()[i]))];
-                self.finish_layer(node, RmsNorm { eps }.into(), &[v], vec![weight], weight, params)
+                let op: Op = match bias {
+                    Some(bias) => {
+                        params.push(by_channel(bias, "bias")?);
+                        LayerNorm { eps }.into()
+                    }
+                    None => RmsNorm { eps }.into(),
+                };
+                self.finish_layer(node, op, &[v], vec![weight, bias.unwrap_or("")], weight, params)
             }
             SequenceGroup::ClassTokens { x, tokens } => {
                 let v = self.kind(x, &[Layout::Sequence])?;
@@ -111,7 +121,7 @@ impl<'a> Converter<'a> {
             let op = Embedding { count: weight.shape()[0], width: weight.shape()[1] };
             return self.finish_layer(node, op.into(), &[v], vec![data], data, vec![("weight", weight)]);
         }
-        if !self.source.constants.get(index).is_some_and(|c| c.rank() == 0) {
+        if self.source.constants.get(index).is_none_or(|c| c.rank() != 0) {
             return self.gather(node);
         }
         let x = self.get(data)?;

@@ -183,9 +183,9 @@ fn attentions() {
     for rope in [10_000.0, 500.0, 1_000_000.0] {
         for head_width in [2, 4, 8] {
             // Where a head has one pair of channels, its base says nothing.
-            let rope = Some(if head_width == 2 { 10_000.0 } else { rope });
-            let op = Attention { rope, head_width, ..base };
-            let name = format!("attention-rope-{head_width}-{}", rope.unwrap());
+            let rope = if head_width == 2 { 10_000.0 } else { rope };
+            let op = Attention { rope: Some(rope), head_width, ..base };
+            let name = format!("attention-rope-{head_width}-{}", rope);
             single(&name, op, x(), &[]);
             single(&format!("{name}-known"), Attention { causal: true, ..op }, sequence(5.into(), 6), &[]);
         }

@@ -50,7 +50,7 @@ impl Operator for Embedding {
         for &id in ids.data() {
             let row = id as usize;
             if id < 0.0 || row >= self.count {
-                return Err(ExecError::Id { id: id as i64, count: self.count });
+                return Err(ExecError::Id { id: id.floor() as i64, count: self.count });
             }
             data.extend_from_slice(&table.data()[row * self.width..][..self.width]);
         }
