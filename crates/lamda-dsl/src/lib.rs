@@ -24,7 +24,7 @@ mod whole;
 
 pub use annotate::annotate;
 pub use card::card;
-pub use expand::{CallSite, Expansion, MAX_ELEMENTS, MAX_NODES, MAX_TURNS, MAX_WIDTH, Origin, expand};
+pub use expand::{CallSite, Expansion, MAX_ELEMENTS, MAX_NODES, MAX_TURNS, MAX_WIDTH, Origin, Site, expand};
 pub use parse::{MAX_BYTES, MAX_FAULTS, parse};
 pub use print::print;
 pub use raise::{RaiseError, raise};

@@ -31,7 +31,7 @@ impl<'m> Checker<'m> {
                     cond.otherwise.iter().for_each(|b| self.calls(b, scope));
                 }
                 StmtKind::Section(s) => self.calls(&s.body, scope),
-                StmtKind::Ref(_) | StmtKind::Tap(_) => {}
+                StmtKind::Ref(_) | StmtKind::Tap(_) | StmtKind::Reuse(_) => {}
             }
         }
     }

@@ -76,6 +76,7 @@ impl<'m> Checker<'m> {
                     self.define(&section.name, values);
                 }
                 StmtKind::Ref(name) => self.read(name, values),
+                StmtKind::Reuse(_) => {}
                 StmtKind::Tap(names) => {
                     if names.len() > 1 {
                         let help = "no operator here makes several values: write `as y`";

@@ -50,6 +50,8 @@ pub(super) struct Pending<'m> {
     /// Whether the bias depends on what reads it.
     pub(super) auto_bias: bool,
     pub(super) origin: Origin,
+    /// The node whose weights it shares.
+    pub(super) shares: Option<u32>,
 }
 
 pub(super) struct Sketch<'m> {
@@ -62,7 +64,9 @@ pub(super) struct Sketch<'m> {
     pub(super) outputs: Vec<(String, ValId)>,
     /// The step that each level below the top hangs on.
     levels: Vec<Option<Step<'m>>>,
-    counts: HashMap<(u32, &'m str), u32>,
+    /// The level that hangs on a step.
+    pub(super) children: HashMap<(u32, &'m str, u32), u32>,
+    pub(super) counts: HashMap<(u32, &'m str), u32>,
 }
 
 impl<'m> Sketch<'m> {
@@ -75,6 +79,7 @@ impl<'m> Sketch<'m> {
             inputs: Vec::new(),
             outputs: Vec::new(),
             levels: vec![None],
+            children: HashMap::new(),
             counts: HashMap::new(),
         }
     }
@@ -109,8 +114,10 @@ impl<'m> Sketch<'m> {
 
     /// A level that hangs on a step.
     pub(super) fn level(&mut self, step: Step<'m>) -> u32 {
+        let level = self.levels.len() as u32;
         self.levels.push(Some(step));
-        self.levels.len() as u32 - 1
+        self.children.insert((step.level, step.name, step.index), level);
+        level
     }
 
     /// The path of a step, when all steps are known.
@@ -126,6 +133,11 @@ impl<'m> Sketch<'m> {
         out
     }
 
+    /// What paths in a level begin with.
+    pub(super) fn prefix(&self, level: u32) -> String {
+        self.levels[level as usize].map_or_else(String::new, |step| self.path(step) + ".")
+    }
+
     /// The graph, when there was no fault.
     pub(super) fn graph(mut self, name: &str) -> Result<(Graph, Vec<Origin>), OpError> {
         self.settle_biases();
@@ -137,6 +149,7 @@ impl<'m> Sketch<'m> {
         let mut prefixes: Vec<Option<String>> = vec![None; self.levels.len()];
         let mut origins = Vec::with_capacity(self.nodes.len());
         let nodes = std::mem::take(&mut self.nodes);
+        let mut paths: Vec<String> = Vec::with_capacity(nodes.len());
         for node in nodes {
             let prefix = prefixes[node.step.level as usize].get_or_insert_with(|| {
                 self.levels[node.step.level as usize].map_or_else(String::new, |step| self.path(step) + ".")
@@ -149,7 +162,10 @@ impl<'m> Sketch<'m> {
             }
             let inputs: Option<Vec<_>> = node.inputs.iter().map(|v| ids[v.index()]).collect();
             let inputs = inputs.ok_or(OpError::ForeignValue { value: node.output.0 })?;
-            ids[node.output.index()] = Some(graph.add(path, node.op, &inputs)?);
+            let weights = node.shares.map_or(&path, |first| &paths[first as usize]).clone();
+            let id = graph.add_shared(path.clone(), weights, node.op, &inputs)?;
+            paths.push(path);
+            ids[node.output.index()] = graph.node(id).outputs.first().copied();
             origins.push(node.origin);
         }
         for (name, id) in &self.outputs {
@@ -170,11 +186,15 @@ impl<'m> Sketch<'m> {
         for (_, id) in &self.outputs {
             normalised[id.index()] = false;
         }
-        for node in self.nodes.iter_mut().filter(|n| n.auto_bias) {
-            let without = normalised[node.output.index()] && self.readers[node.output.index()] == 1;
+        let mut withouts = Vec::with_capacity(self.nodes.len());
+        for node in &mut self.nodes {
+            // Shared weights have the bias of the node that has them first.
+            let own = normalised[node.output.index()] && self.readers[node.output.index()] == 1;
+            let without = node.shares.map_or(own, |first| withouts[first as usize]);
+            withouts.push(without);
             match &mut node.op {
-                Op::Conv(conv) => conv.bias = !without,
-                Op::Linear(linear) => linear.bias = !without,
+                Op::Conv(conv) if node.auto_bias => conv.bias = !without,
+                Op::Linear(linear) if node.auto_bias => linear.bias = !without,
                 _ => {}
             }
         }

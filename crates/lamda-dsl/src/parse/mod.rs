@@ -8,6 +8,7 @@
 mod expr;
 mod item;
 mod normal;
+mod path;
 mod stmt;
 
 use crate::lex::{Kind, Lexed, MAX_DEPTH, Placed, Token, lex};

@@ -155,6 +155,10 @@ impl Parser<'_> {
                 "as" => StmtKind::Tap(self.tap()?),
                 "skip" => StmtKind::Skip(self.skip()?),
                 "repeat" => StmtKind::Repeat(self.repeat()?),
+                "reuse" => {
+                    self.bump();
+                    StmtKind::Reuse(self.node_path()?)
+                }
                 "if" => StmtKind::If(self.cond()?),
                 word => match refused_word(word) {
                     Some(help) => {
@@ -345,7 +349,7 @@ impl Parser<'_> {
             Kind::Sign => matches!(self.str(token), "-" | "@"),
             // No operator takes another plainly: this is the next statement without its `;`.
             Kind::Name => match self.str(token) {
-                "as" | "skip" | "repeat" | "if" => false,
+                "as" | "skip" | "repeat" | "if" | "reuse" => false,
                 word => !of_operator || table::operator(word).is_none() || self.is_function(word),
             },
             _ => false,

@@ -49,6 +49,7 @@ pub(super) fn inline_stmt(stmt: &Stmt) -> Option<String> {
         StmtKind::Section(_) => return None,
         StmtKind::Ref(name) => format!("@{}", name.text),
         StmtKind::Tap(names) => format!("as {}", name_list(names)),
+        StmtKind::Reuse(path) => format!("reuse {path}"),
     })
 }
 

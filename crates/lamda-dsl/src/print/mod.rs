@@ -235,6 +235,7 @@ impl Printer<'_> {
             }
             StmtKind::Ref(name) => self.line += &format!("@{}", name.text),
             StmtKind::Tap(names) => self.line += &format!("as {}", name_list(names)),
+            StmtKind::Reuse(path) => self.line += &format!("reuse {path}"),
         }
     }
 

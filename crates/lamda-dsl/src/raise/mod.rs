@@ -6,6 +6,7 @@
 
 mod flow;
 mod operators;
+mod shared;
 
 use crate::expand::axis_word;
 use crate::syntax::{
@@ -29,8 +30,10 @@ pub enum RaiseError {
         /// Its operator.
         kind: String,
     },
-    /// Weights that two nodes share.
-    #[error("`{path}` shares the weights of `{with}`, which the language has no word for")]
+    /// Weights that two different operators share.
+    #[error(
+        "`{path}` shares the weights of `{with}` and is another operator, which the language has no word for"
+    )]
     SharedWeights {
         /// The node.
         path: String,
@@ -66,11 +69,6 @@ pub fn raise(graph: &Graph) -> Result<Module, RaiseError> {
     let (Some((_, first)), false) = (graph.inputs().first(), graph.outputs().is_empty()) else {
         return Err(RaiseError::NoValue);
     };
-    for node in graph.nodes() {
-        if node.weights != node.path {
-            return Err(RaiseError::SharedWeights { path: node.path.clone(), with: node.weights.clone() });
-        }
-    }
     let mut taken = HashSet::new();
     let inputs = graph
         .inputs()
@@ -89,6 +87,7 @@ pub fn raise(graph: &Graph) -> Result<Module, RaiseError> {
             needed: HashSet::new(),
             names: HashMap::new(),
             taken: taken.clone(),
+            shared: shared::Shared::of(graph),
         };
         let body = raiser.model(*first, &outputs)?;
         let needed = std::mem::take(&mut raiser.needed);
@@ -114,6 +113,7 @@ struct Raiser<'g> {
     needed: HashSet<ValueId>,
     names: HashMap<ValueId, String>,
     taken: HashSet<String>,
+    shared: shared::Shared<'g>,
 }
 
 impl Raiser<'_> {
@@ -184,6 +184,10 @@ impl Raiser<'_> {
             Op::Concat(_) => "cat",
             _ => {
                 let stmt = operators::statement(self.graph, id)?;
+                if self.shared.is_shared(id) {
+                    stmts.push(self.shared.statement(self.graph, id, stmt, &mut self.taken)?);
+                    return Ok(());
+                }
                 self.absorb_flatten(id, stmts);
                 stmts.push(stmt);
                 return Ok(());
@@ -233,7 +237,8 @@ impl Raiser<'_> {
             let body = Body::new(bodies.pop().unwrap_or_default());
             return Ok(Stmt::new(StmtKind::Skip(Skip { kind: SkipKind::Exact, body })));
         }
-        if let Some(se) = operators::squeeze_excite(self.graph, step, node) {
+        let shared = |id: NodeId| self.shared.is_shared(id);
+        if let Some(se) = operators::squeeze_excite(self.graph, step, node, &shared) {
             return Ok(se.into());
         }
         if let ([a, b], "sub" | "cat" | "add" | "mul" | "div" | "max" | "min") =

@@ -48,7 +48,7 @@ impl Stmt {
             StmtKind::Repeat(r) => vec![&r.body],
             StmtKind::If(i) => std::iter::once(&i.then).chain(&i.otherwise).collect(),
             StmtKind::Section(s) => vec![&s.body],
-            StmtKind::Ref(_) | StmtKind::Tap(_) => Vec::new(),
+            StmtKind::Ref(_) | StmtKind::Tap(_) | StmtKind::Reuse(_) => Vec::new(),
         }
     }
 
@@ -60,7 +60,7 @@ impl Stmt {
             StmtKind::Repeat(r) => vec![&mut r.body],
             StmtKind::If(i) => std::iter::once(&mut i.then).chain(&mut i.otherwise).collect(),
             StmtKind::Section(s) => vec![&mut s.body],
-            StmtKind::Ref(_) | StmtKind::Tap(_) => Vec::new(),
+            StmtKind::Ref(_) | StmtKind::Tap(_) | StmtKind::Reuse(_) => Vec::new(),
         }
     }
 }
