@@ -142,7 +142,7 @@ impl Parser<'_> {
     }
 
     /// One statement, or what is meant by it.
-    fn statement(&mut self, into: &mut Vec<Stmt>) -> Parsed<()> {
+    pub(super) fn statement(&mut self, into: &mut Vec<Stmt>) -> Parsed<()> {
         let token = self.peek();
         let kind = match token.kind {
             Kind::Label => StmtKind::Section(self.section()?),
