@@ -1,8 +1,9 @@
 //! Which node of one network is which of another, by structure alone: for models that were written anew.
 //!
 //! The longest common subsequence (Hunt and Szymanski would do as well; the table is enough at these sizes) of the
-//! nodes in canonical order, where two nodes are alike when operator, attributes and output are. Nodes that are left
-//! between two pairs are paired when at least their operators and weights are alike.
+//! nodes in canonical order, where two nodes are alike when operator, attributes and the sizes of weights are; the sizes of
+//! values do not count, so that another resolution is no other network. Nodes that are left between two pairs are paired
+//! when at least their kinds and weights are alike.
 
 use lamda_ir::{Graph, NodeId, NodeMap, canonical_order};
 
@@ -12,7 +13,7 @@ const MAX_CELLS: usize = 64 << 20;
 /// The nodes of `old` that are in `new`, by structure.
 pub fn align(old: &Graph, new: &Graph) -> NodeMap {
     let (a, b) = (canonical_order(old), canonical_order(new));
-    let exact = |id: NodeId, g: &Graph| format!("{:?}{:?}", g.node(id).op, out(g, id));
+    let exact = |id: NodeId, g: &Graph| format!("{:?}{:?}", g.node(id).op, g.params(id));
     let loose = |id: NodeId, g: &Graph| format!("{}{:?}", g.node(id).op.kind(), g.params(id));
     let mut pairs = common(&text(&a, old, &exact), &text(&b, new, &exact));
     pairs.push((a.len(), b.len()));
@@ -28,10 +29,6 @@ pub fn align(old: &Graph, new: &Graph) -> NodeMap {
         (from, to) = (i + 1, j + 1);
     }
     NodeMap::new(old, new, found).unwrap_or_default()
-}
-
-fn out(graph: &Graph, id: NodeId) -> Vec<String> {
-    graph.node(id).outputs.iter().map(|v| graph.value(*v).ty.to_string()).collect()
 }
 
 fn text(ids: &[NodeId], graph: &Graph, of: &dyn Fn(NodeId, &Graph) -> String) -> Vec<String> {

@@ -109,6 +109,7 @@ fn lost(script: &EditScript, old: &Graph, new: &Graph, map: &NodeMap) -> Vec<Dia
             let message = format!("after the edits `{}` would run `{}` again", after.path, after.weights);
             let fault = Diagnostic::error(Code::UnknownName, message).node(&before.path);
             found.push(fault.help(format!("replace that `reuse` too: it ran `{}`", before.weights)));
+            break;
         }
     }
     let scales = script.edits.iter().find(|e| matches!(e.kind, EditKind::Scale { .. }));
@@ -186,17 +187,23 @@ impl Editor<'_> {
                 if !sites.iter().any(|s| settled.sites.contains_key(s)) {
                     let message = "no width here can be scaled";
                     let help = match sites.is_empty() {
-                        true => "the widths here are computed, or defaults of parameters: scale what they come from",
-                        false => "they are the model's output, or a skip or join adds them to widths that are not scaled: scale all sides",
+                        true => {
+                            "the widths here are computed, or defaults of parameters: scale what they come from"
+                        }
+                        false => {
+                            "they are the model's output, or a skip or join adds them to widths that are not scaled: scale all sides"
+                        }
                     };
-                    self.faults.push(Diagnostic::error(Code::BadWidth, message).at(edit.at.span()).help(help));
+                    self.faults
+                        .push(Diagnostic::error(Code::BadWidth, message).at(edit.at.span()).help(help));
                 }
             }
             if let Some(((a, _), (b, _))) = &settled.conflict {
                 let (a, b) = (self.places.path(*a), self.places.path(*b));
                 let message = format!("`{a}` and `{b}` are added and would be scaled apart");
                 let fault = Diagnostic::error(Code::JoinShapes, message);
-                self.faults.push(fault.at(script.edits[scales[0].0].at.span()).help("scale both by one factor"));
+                self.faults
+                    .push(fault.at(script.edits[scales[0].0].at.span()).help("scale both by one factor"));
             }
             plans[scales[0].0] = Plan::Widths(settled.sites);
         }
@@ -210,12 +217,12 @@ impl Editor<'_> {
     fn select(&mut self, tags: &Tags, path: &Path, many: bool) -> Option<Vec<usize>> {
         match self.places.select(self.old, tags, path, many) {
             Ok(at) => Some(at),
-            Err(fault) => {
-                let fault = self.maker_of(path).map_or(fault.clone(), |maker| {
-                    let help = format!("the node that makes it is `{maker}`");
-                    Diagnostic { help: Some(help), edit: Some(maker), ..fault }
-                });
-                self.faults.push(fault);
+            Err(mut fault) => {
+                if let Some(maker) = self.maker_of(path) {
+                    fault.help = Some(format!("it is a value; the node that makes it is `{maker}`"));
+                    fault.edit = Some(maker);
+                }
+                self.faults.push(*fault);
                 None
             }
         }
@@ -268,7 +275,11 @@ impl Editor<'_> {
             for &place in at {
                 if values::call_of(self.places, self.old, place).is_none() {
                     let message = format!("`{}` has no arguments", self.places.path(place));
-                    self.refuse(path, message, "name operators or calls of blocks in it: `set head.conv k=3`");
+                    self.refuse(
+                        path,
+                        message,
+                        "name operators or calls of blocks in it: `set head.conv k=3`",
+                    );
                     return out;
                 }
                 sites.insert(match name.text.as_str() {
@@ -282,11 +293,7 @@ impl Editor<'_> {
     }
 
     fn run(&mut self, work: &mut Module, tags: &mut Tags, script: &EditScript, plans: Vec<Plan>) {
-        for edit in &script.edits {
-            if let EditKind::Define(item) = &edit.kind {
-                define(work, item);
-            }
-        }
+        define(work, script);
         for (edit, plan) in script.edits.iter().zip(plans) {
             match (&edit.kind, plan) {
                 (_, Plan::Arguments(args)) => {
@@ -354,7 +361,8 @@ impl Editor<'_> {
     fn gone(&mut self, edit: &Edit) {
         let message = "an edit before this one took away what it names";
         let fault = Diagnostic::error(Code::UnknownName, message).at(edit.at.span());
-        self.faults.push(fault.help("leave one of them out: paths name the model as it was before the script"));
+        self.faults
+            .push(fault.help("leave one of them out: paths name the model as it was before the script"));
     }
 
     /// Sets an argument where it is written: in the list of a repeat or of calls, or in the statement.
@@ -392,7 +400,8 @@ impl Editor<'_> {
         for ((name, before, behind, owner), turns) in lists {
             let want = groups.entry((name, owner, turns)).or_default();
             let all = self.have.iter().filter(|k| k.len() == before.len() + 1 + behind.len());
-            let fits = |k: &&Key| k.starts_with(&before) && k[before.len()].0 == owner && k.ends_with(&behind);
+            let fits =
+                |k: &&Key| k.starts_with(&before) && k[before.len()].0 == owner && k.ends_with(&behind);
             want.extend(all.filter(fits).cloned());
         }
         for ((name, owner, turns), want) in groups {
@@ -495,25 +504,35 @@ fn owners(
     found
 }
 
-/// A definition in the place of the one of its name, or before the model.
-fn define(module: &mut Module, item: &Item) {
-    let name = |i: &Item| match i {
-        Item::Let(x) => (0, x.name.text.clone()),
-        Item::Block(b) => (1, b.name.text.clone()),
-        Item::Model(_) => (2, String::new()),
-    };
-    let mut item = item.clone();
-    if let Some(body) = item.body_mut() {
-        tags::clear(body);
+/// Definitions in the places of those of their names; a new one stands behind the one before it in the script, or at
+/// the end of its kind.
+fn define(module: &mut Module, script: &EditScript) {
+    fn name(item: &Item) -> (u8, &str) {
+        match item {
+            Item::Let(x) => (0, &x.name.text),
+            Item::Block(b) => (1, &b.name.text),
+            Item::Model(_) => (2, ""),
+        }
     }
-    let wanted = name(&item);
-    if let Some(old) = module.items.iter_mut().find(|i| name(i) == wanted) {
-        *old = item;
-        return;
+    let mut last: Option<usize> = None;
+    for edit in &script.edits {
+        let EditKind::Define(item) = &edit.kind else { continue };
+        let mut item = item.clone();
+        if let Some(body) = item.body_mut() {
+            tags::clear(body);
+        }
+        let (kind, _) = name(&item);
+        if let Some(i) = module.items.iter().position(|i| name(i) == name(&item)) {
+            module.items[i] = item;
+            last = Some(i);
+            continue;
+        }
+        let end = module.items.iter().position(|i| name(i).0 > kind).unwrap_or(module.items.len());
+        let behind = last.filter(|&i| name(&module.items[i]).0 == kind).map(|i| i + 1);
+        let at = behind.unwrap_or(end);
+        module.items.insert(at, item);
+        last = Some(at);
     }
-    let first = |kind: u8| module.items.iter().position(|i| name(i).0 >= kind).unwrap_or(module.items.len());
-    let at = if wanted.0 == 0 { first(1) } else { first(2) };
-    module.items.insert(at, item);
 }
 
 /// Gives labels and the blocks of calls another name.
@@ -538,7 +557,11 @@ fn rename(module: &mut Module, targets: &Targets, name: &Name) {
             lists::rename(body, &new);
         }
         if let Item::Model(model) = &mut module.items[i] {
-            model.outputs.iter_mut().filter(|o| o.name.text == label).for_each(|o| o.name.text = name.text.clone());
+            model
+                .outputs
+                .iter_mut()
+                .filter(|o| o.name.text == label)
+                .for_each(|o| o.name.text = name.text.clone());
         }
     }
     for (old, (all, meant)) in calls.into_iter().filter(|(_, (_, meant))| *meant > 0) {
@@ -562,4 +585,3 @@ fn rename(module: &mut Module, targets: &Targets, name: &Name) {
         });
     }
 }
-

@@ -105,7 +105,9 @@ fn fresh(with: &Body) -> Vec<Stmt> {
 /// Sets an argument of a target; `at` are the turns or calls that are meant, of all.
 pub(super) fn set(module: &Module, call: &mut Call, arg: &Arg, at: Option<(Vec<usize>, usize, bool)>) {
     let Some(name) = arg.name.as_ref().map(|n| n.text.as_str()) else { return };
-    if name == "op" && super::values::block_of(module, call).is_none_or(|b| b.params.iter().all(|p| p.name.text != "op")) {
+    if name == "op"
+        && super::values::block_of(module, call).is_none_or(|b| b.params.iter().all(|p| p.name.text != "op"))
+    {
         if let Value::Expr(Expr::Name(word)) = &arg.value {
             set_operator(call, &word.text);
         }

@@ -94,7 +94,8 @@ impl Isolator<'_> {
         }
         // The untouched calls keep the name.
         groups.sort_by_key(|(d, _)| !d.want.is_empty());
-        let Some(place) = module.items.iter().position(|i| matches!(i, Item::Block(b) if b.name.text == name))
+        let Some(place) =
+            module.items.iter().position(|i| matches!(i, Item::Block(b) if b.name.text == name))
         else {
             return;
         };
@@ -158,7 +159,9 @@ impl Isolator<'_> {
             }
             match (&mut part.kind, &block) {
                 (StmtKind::Repeat(repeat), _) => self.body(&mut repeat.body, &inside),
-                (_, Some(block)) => self.calls.entry(block.clone()).or_default().push((part.at.start, inside)),
+                (_, Some(block)) => {
+                    self.calls.entry(block.clone()).or_default().push((part.at.start, inside))
+                }
                 _ => {}
             }
             out.push(part);
@@ -177,8 +180,7 @@ impl Isolator<'_> {
         };
         if tag.index.is_empty() {
             let mut all: Option<Demand> = None;
-            let found: HashSet<u32> =
-                demand.have.iter().filter(|k| k[0].0 == old).map(|k| k[0].1).collect();
+            let found: HashSet<u32> = demand.have.iter().filter(|k| k[0].0 == old).map(|k| k[0].1).collect();
             for index in found {
                 let inside = enter(index);
                 match &mut all {

@@ -28,7 +28,7 @@ pub(super) enum Kind {
 #[derive(Debug)]
 pub(super) struct Place {
     pub(super) name: String,
-    index: u32,
+    pub(super) index: u32,
     pub(super) kind: Kind,
     /// Its run; empty for the model.
     pub(super) key: Key,
@@ -48,7 +48,6 @@ pub(super) struct Places {
     /// The place of each node.
     pub(super) of_node: Vec<usize>,
 }
-
 
 impl Places {
     /// The places of an expanded module whose statements are numbered.
@@ -89,7 +88,8 @@ impl Places {
             site = s.parent;
         }
         sites.reverse();
-        let mut walk = Walk { steps: steps_of(path).into_iter(), at: 0, key: Key::new(), done: 0, in_turn: false };
+        let mut walk =
+            Walk { steps: steps_of(path).into_iter(), at: 0, key: Key::new(), done: 0, in_turn: false };
         for site in sites {
             let stmt = module.stmt(&site.stmt)?;
             self.sections(module, tags, &site.stmt, &mut walk)?;
@@ -135,7 +135,14 @@ impl Places {
         Some(())
     }
 
-    fn enter(&mut self, at: usize, (name, index): (String, u32), kind: Kind, key: Key, stmt: &StmtPath) -> usize {
+    fn enter(
+        &mut self,
+        at: usize,
+        (name, index): (String, u32),
+        kind: Kind,
+        key: Key,
+        stmt: &StmtPath,
+    ) -> usize {
         let turn = kind == Kind::Turn;
         if let Some(&found) = self.find.get(&(at, name.clone(), index, turn)) {
             return found;
@@ -148,7 +155,17 @@ impl Places {
             self.all[at].children.push(new);
         }
         let (children, turns) = (Vec::new(), Vec::new());
-        self.all.push(Place { name, index, kind, key, stmt: stmt.clone(), parent: at, children, turns, node: None });
+        self.all.push(Place {
+            name,
+            index,
+            kind,
+            key,
+            stmt: stmt.clone(),
+            parent: at,
+            children,
+            turns,
+            node: None,
+        });
         new
     }
 
@@ -171,8 +188,13 @@ impl Places {
             out.push('.');
         }
         out += &place.name;
-        let siblings = if place.kind == Kind::Turn { &self.all[place.parent].turns } else { &self.all[place.parent].children };
-        let alone = siblings.iter().filter(|&&s| self.all[s].name == place.name).count() == 1 && place.index == 0;
+        let siblings = if place.kind == Kind::Turn {
+            &self.all[place.parent].turns
+        } else {
+            &self.all[place.parent].children
+        };
+        let alone =
+            siblings.iter().filter(|&&s| self.all[s].name == place.name).count() == 1 && place.index == 0;
         if !alone {
             out += &format!("[{}]", place.index);
         }
@@ -205,7 +227,13 @@ impl Places {
     ///
     /// # Errors
     /// Nothing has the path, or several have.
-    pub(super) fn select(&self, module: &Module, tags: &Tags, path: &Path, many: bool) -> Result<Vec<usize>, Diagnostic> {
+    pub(super) fn select(
+        &self,
+        module: &Module,
+        tags: &Tags,
+        path: &Path,
+        many: bool,
+    ) -> Result<Vec<usize>, Box<Diagnostic>> {
         let mut now = vec![0];
         let mut wide = many;
         for (i, step) in path.steps.iter().enumerate() {
@@ -226,7 +254,10 @@ impl Places {
             wide |= step.name == StepName::Any;
             let mut next = Vec::new();
             for &at in &now {
-                next.extend(self.step(module, tags, at, step, wide).map_err(|several| self.ambiguous(path, &several))?);
+                next.extend(
+                    self.step(module, tags, at, step, wide)
+                        .map_err(|several| self.ambiguous(path, &several))?,
+                );
             }
             if next.is_empty() {
                 return Err(self.missing(path, i));
@@ -240,7 +271,14 @@ impl Places {
     }
 
     /// What a step takes in a level.
-    fn step(&self, module: &Module, tags: &Tags, at: usize, step: &Step, wide: bool) -> Result<Vec<usize>, Vec<usize>> {
+    fn step(
+        &self,
+        module: &Module,
+        tags: &Tags,
+        at: usize,
+        step: &Step,
+        wide: bool,
+    ) -> Result<Vec<usize>, Vec<usize>> {
         let level = &self.all[at];
         let mut found: Vec<usize> = match &step.name {
             StepName::Name(name) => {
@@ -277,30 +315,33 @@ impl Places {
             }
             Select::Where(key, value) => {
                 found.retain(|&c| {
-                    values::argument(self, module, tags, c, &key.text).is_some_and(|v| values::same(&v, value))
+                    values::argument(self, module, tags, c, &key.text)
+                        .is_some_and(|v| values::same(&v, value))
                 });
             }
         }
         Ok(found)
     }
 
-    fn ambiguous(&self, path: &Path, several: &[usize]) -> Diagnostic {
+    fn ambiguous(&self, path: &Path, several: &[usize]) -> Box<Diagnostic> {
         let names: Vec<String> = several.iter().take(4).map(|&at| format!("`{}`", self.path(at))).collect();
         let message = format!("`{path}` is {} places", several.len());
         let help = format!("say which: {}; or all by `[*]`", names.join(", "));
-        Diagnostic::error(Code::UnknownName, message).at(path.at.span()).help(help)
+        Diagnostic::error(Code::UnknownName, message).at(path.at.span()).help(help).into()
     }
 
     /// Nothing has a path; its first `known` steps have.
-    fn missing(&self, path: &Path, known: usize) -> Diagnostic {
+    fn missing(&self, path: &Path, known: usize) -> Box<Diagnostic> {
         let wanted = path.to_string();
         let all: Vec<String> = (1..self.all.len()).map(|at| self.path(at)).collect();
         let message = format!("nothing has the path `{wanted}`");
         let fault = Diagnostic::error(Code::UnknownName, message).at(path.at.span());
         let plain = path.steps.iter().all(|s| matches!(s.select, Select::Unsaid | Select::Index(_)));
-        let near = nearest(&wanted, all.iter().map(String::as_str)).filter(|_| plain);
+        let longer = all.iter().filter(|p| p.starts_with(&wanted)).min_by_key(|p| p.len());
+        let near = longer.map(String::as_str).or_else(|| nearest(&wanted, all.iter().map(String::as_str)));
+        let near = near.filter(|_| plain);
         if let Some(near) = near {
-            return fault.help(format!("did you mean `{near}`?")).edit(near);
+            return fault.help(format!("did you mean `{near}`?")).edit(near).into();
         }
         let before: String =
             path.steps[..known].iter().map(|s| format!("{s}.")).collect::<String>().replace("**.", "");
@@ -315,7 +356,8 @@ impl Places {
         };
         near.sort_by_key(alike);
         near.truncate(6);
-        fault.help(format!("there are {}", near.iter().map(|p| format!("`{p}`")).collect::<Vec<_>>().join(", ")))
+        let near: Vec<String> = near.iter().map(|p| format!("`{p}`")).collect();
+        fault.help(format!("there are {}", near.join(", "))).into()
     }
 }
 

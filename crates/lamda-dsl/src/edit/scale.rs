@@ -62,7 +62,9 @@ pub(super) fn settle(
     let mut deciding: HashMap<usize, Vec<Sources>> = HashMap::new();
     for (id, node) in graph.iter() {
         let place = places.of_node[id.index()];
-        if width_arguments(places, module, place).contains(&"c") && matches!(places.all[place].kind, Kind::Node) {
+        if width_arguments(places, module, place).contains(&"c")
+            && matches!(places.all[place].kind, Kind::Node)
+        {
             let sources = sources(places, module, tags, place, "c");
             deciding.entry(classes.of(node.outputs[0])).or_default().push(sources);
         }
@@ -191,7 +193,12 @@ fn constant(e: &Expr, module: &Module, is_param: &dyn Fn(&str) -> bool) -> Optio
 }
 
 /// Scales the widths that are written in a value.
-pub(super) fn scale_value(value: &mut Value, module: &Module, is_param: &dyn Fn(&str) -> bool, factor: Factor) {
+pub(super) fn scale_value(
+    value: &mut Value,
+    module: &Module,
+    is_param: &dyn Fn(&str) -> bool,
+    factor: Factor,
+) {
     match value {
         Value::List(values) => values.iter_mut().for_each(|v| scale_value(v, module, is_param, factor)),
         Value::Expr(e) => scale_expr(e, module, is_param, factor),

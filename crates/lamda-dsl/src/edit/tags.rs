@@ -140,7 +140,12 @@ pub(super) fn map(
     for (key, before) in group(old.0, old.1) {
         let Some(after) = news.get(&key) else { continue };
         if let ([a], [b]) = (&before[..], &after[..]) {
-            pairs.push((*a, *b));
+            // Another operator with weights of its own is another node.
+            let (x, y) = (old.0.node(*a), new.0.node(*b));
+            let bare = old.0.params(*a).is_empty() && new.0.params(*b).is_empty();
+            if bare || x.op.kind() == y.op.kind() {
+                pairs.push((*a, *b));
+            }
             continue;
         }
         let mut free: Vec<(&str, NodeId)> = after.iter().map(|id| (last_name(new.0, *id), *id)).collect();

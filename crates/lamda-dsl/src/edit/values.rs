@@ -41,7 +41,8 @@ pub(super) fn landing(places: &Places, module: &Module, at: usize, name: &str) -
     while let Some(call) = call_of(places, module, at) {
         let given = slot(module, call, &name).map(|i| &call.args[i].value);
         let Some(Value::Expr(Expr::Name(param))) = given else { break };
-        let Some(outer) = places.call_around(at).filter(|_| is_param(module, &places.all[at].stmt, &param.text))
+        let Some(outer) =
+            places.call_around(at).filter(|_| is_param(module, &places.all[at].stmt, &param.text))
         else {
             break;
         };
@@ -59,7 +60,13 @@ pub(super) fn is_param(module: &Module, stmt: &StmtPath, name: &str) -> bool {
 }
 
 /// The value of an argument in one run, where it is written as such; defaults count.
-pub(super) fn argument(places: &Places, module: &Module, tags: &Tags, at: usize, name: &str) -> Option<Value> {
+pub(super) fn argument(
+    places: &Places,
+    module: &Module,
+    tags: &Tags,
+    at: usize,
+    name: &str,
+) -> Option<Value> {
     let (at, name) = landing(places, module, at, name);
     let call = call_of(places, module, at)?;
     let Some(i) = slot(module, call, &name) else {
@@ -76,7 +83,13 @@ pub(super) fn argument(places: &Places, module: &Module, tags: &Tags, at: usize,
 }
 
 /// The entry of a list in one run.
-pub(super) fn entry<'v>(places: &Places, module: &Module, tags: &Tags, at: usize, value: &'v Value) -> &'v Value {
+pub(super) fn entry<'v>(
+    places: &Places,
+    module: &Module,
+    tags: &Tags,
+    at: usize,
+    value: &'v Value,
+) -> &'v Value {
     let Value::List(values) = value else { return value };
     let place = &places.all[at];
     // The nearest repeat around the statement in its item; a call in none has the list for itself.

@@ -48,7 +48,7 @@ pub(crate) fn read(text: &str) -> Read {
             normal::normalise(&mut module);
             Read { module, faults: parser.faults, misplaced: parser.misplaced }
         }
-        Err(fault) => Read { module: Module::default(), faults: vec![fault], misplaced: true },
+        Err(fault) => Read { module: Module::default(), faults: vec![*fault], misplaced: true },
     }
 }
 
@@ -79,16 +79,16 @@ struct Parser<'t> {
 
 impl<'t> Parser<'t> {
     /// A parser at the start of a text, or why it is not read.
-    fn new(text: &'t str) -> Result<Parser<'t>, Diagnostic> {
+    fn new(text: &'t str) -> Result<Parser<'t>, Box<Diagnostic>> {
         if text.len() > MAX_BYTES {
             let message = format!("the text has {} bytes, the most that is read is {MAX_BYTES}", text.len());
-            return Err(Diagnostic::error(Code::TooLarge, message).at(0..0).help("split it"));
+            return Err(Box::new(Diagnostic::error(Code::TooLarge, message).at(0..0).help("split it")));
         }
         let Lexed { tokens, comments, too_deep } = lex(text);
         if let Some(at) = too_deep {
             let message = format!("braces nest more than {MAX_DEPTH} deep");
             let fault = Diagnostic::error(Code::TooLarge, message).at(at.span());
-            return Err(fault.help("move the inner part into a block of its own"));
+            return Err(Box::new(fault.help("move the inner part into a block of its own")));
         }
         Ok(Parser {
             text,

@@ -17,7 +17,7 @@ pub fn parse_edits(text: &str) -> (EditScript, Vec<Diagnostic>) {
             normalise(&mut script);
             (script, parser.faults)
         }
-        Err(fault) => (EditScript::default(), vec![fault]),
+        Err(fault) => (EditScript::default(), vec![*fault]),
     }
 }
 
@@ -93,9 +93,9 @@ impl Parser<'_> {
         let token = self.peek();
         let word = if token.kind == Kind::Name { self.str(token) } else { "" };
         match word {
-            "let" => return self.item_let(trivia).map(|x| EditKind::Define(Item::Let(x))),
-            "block" => return self.block(trivia).map(|x| EditKind::Define(Item::Block(x))),
-            "model" => return self.model(trivia).map(|x| EditKind::Define(Item::Model(x))),
+            "let" => self.item_let(trivia).map(|x| EditKind::Define(Item::Let(x))),
+            "block" => self.block(trivia).map(|x| EditKind::Define(Item::Block(x))),
+            "model" => self.model(trivia).map(|x| EditKind::Define(Item::Model(x))),
             "set" => self.set(),
             "scale" => self.scale(),
             "replace" => {
@@ -177,7 +177,13 @@ impl Parser<'_> {
             match (key.text.as_str(), value) {
                 ("by", Some(n)) => by = n as u32,
                 ("by", None) => return Err(self.refuse(at, "`by` is a whole number from 1", "write `by=8`")),
-                _ => return Err(self.refuse(key.at, "`scale` has no such argument", "write `by=8` or nothing")),
+                _ => {
+                    return Err(self.refuse(
+                        key.at,
+                        "`scale` has no such argument",
+                        "write `by=8` or nothing",
+                    ));
+                }
             }
         }
         Ok(EditKind::Scale { path, factor, by })
