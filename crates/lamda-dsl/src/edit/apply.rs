@@ -2,6 +2,7 @@
 //! tree one after another, and what comes out is checked. Whole or not at all.
 
 use super::change;
+use super::define::{define, rename};
 use super::demand::Demand;
 use super::isolate::{Targets, isolate};
 use super::lists;
@@ -10,7 +11,7 @@ use super::scale::{self, Factor, Site};
 use super::script::{Edit, EditKind, EditScript, Path, Select, StepName};
 use super::tags::{self, Key, Tags};
 use super::values;
-use crate::syntax::{Arg, Item, Module, Name, Stmt, StmtKind, StmtPath, Value};
+use crate::syntax::{Arg, Item, Module, Stmt, StmtKind, StmtPath, Value};
 use crate::{check, expand, print};
 use lamda_ir::{Code, Diagnostic, Graph, NodeMap};
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
@@ -502,86 +503,4 @@ fn owners(
         }
     }
     found
-}
-
-/// Definitions in the places of those of their names; a new one stands behind the one before it in the script, or at
-/// the end of its kind.
-fn define(module: &mut Module, script: &EditScript) {
-    fn name(item: &Item) -> (u8, &str) {
-        match item {
-            Item::Let(x) => (0, &x.name.text),
-            Item::Block(b) => (1, &b.name.text),
-            Item::Model(_) => (2, ""),
-        }
-    }
-    let mut last: Option<usize> = None;
-    for edit in &script.edits {
-        let EditKind::Define(item) = &edit.kind else { continue };
-        let mut item = item.clone();
-        if let Some(body) = item.body_mut() {
-            tags::clear(body);
-        }
-        let (kind, _) = name(&item);
-        if let Some(i) = module.items.iter().position(|i| name(i) == name(&item)) {
-            module.items[i] = item;
-            last = Some(i);
-            continue;
-        }
-        let end = module.items.iter().position(|i| name(i).0 > kind).unwrap_or(module.items.len());
-        let behind = last.filter(|&i| name(&module.items[i]).0 == kind).map(|i| i + 1);
-        let at = behind.unwrap_or(end);
-        module.items.insert(at, item);
-        last = Some(at);
-    }
-}
-
-/// Gives labels and the blocks of calls another name.
-fn rename(module: &mut Module, targets: &Targets, name: &Name) {
-    let mut labels: Vec<(usize, String)> = Vec::new();
-    let mut calls: HashMap<String, (usize, usize)> = HashMap::new();
-    for (i, item) in module.items.iter().enumerate() {
-        let Some(body) = item.body() else { continue };
-        body.for_each(&mut |stmt| match &stmt.kind {
-            StmtKind::Section(s) if targets.contains(&stmt.at.start) => labels.push((i, s.name.text.clone())),
-            StmtKind::Call(call) => {
-                let count = calls.entry(call.name.text.clone()).or_default();
-                count.0 += 1;
-                count.1 += usize::from(targets.contains(&stmt.at.start));
-            }
-            _ => {}
-        });
-    }
-    for (i, label) in labels {
-        let new = |n: &str| (n == label).then(|| name.text.clone());
-        if let Some(body) = module.items[i].body_mut() {
-            lists::rename(body, &new);
-        }
-        if let Item::Model(model) = &mut module.items[i] {
-            model
-                .outputs
-                .iter_mut()
-                .filter(|o| o.name.text == label)
-                .for_each(|o| o.name.text = name.text.clone());
-        }
-    }
-    for (old, (all, meant)) in calls.into_iter().filter(|(_, (_, meant))| *meant > 0) {
-        let place = module.items.iter().position(|i| matches!(i, Item::Block(b) if b.name.text == old));
-        let Some(place) = place else { continue };
-        let mut block = module.items[place].clone();
-        if let Item::Block(b) = &mut block {
-            b.name = name.clone();
-        }
-        if all == meant {
-            module.items[place] = block;
-        } else {
-            // Copies of statements need numbers only where something is to be changed in them again.
-            module.items.insert(place + 1, block);
-        }
-        module.for_each_stmt_mut(&mut |stmt| {
-            let meant = targets.contains(&stmt.at.start);
-            if let Some(call) = stmt.call_mut().filter(|c| meant && c.name.text == old) {
-                call.name = name.clone();
-            }
-        });
-    }
 }

@@ -11,7 +11,7 @@ use super::places::{Kind, Places};
 use super::script::{Edit, EditKind, EditScript, Path, Select, Side, Step, StepName};
 use super::tags::{Key, Tags};
 use crate::expand;
-use crate::syntax::{Arg, Body, Call, Expr, Item, Module, Stmt, StmtKind, StmtPath, Value};
+use crate::syntax::{Arg, Body, Break, Call, Expr, Item, Module, Stmt, StmtKind, StmtPath, Value};
 use crate::table;
 use lamda_ir::structural_hash;
 use std::collections::BTreeSet;
@@ -166,7 +166,7 @@ impl Differ<'_> {
         old: &Body,
         path: &dyn Fn(usize) -> StmtPath,
     ) -> Option<Edit> {
-        let body = Body::new(new.to_vec());
+        let body = on_a_line(new);
         if let Some(after) = next.checked_sub(1).and_then(|i| self.address(&path(i), false)) {
             return Some(Edit::new(EditKind::Insert(Side::After, after, body)));
         }
@@ -219,7 +219,7 @@ impl Differ<'_> {
         };
         by_parts.or_else(|| {
             let path = self.address(at, false)?;
-            Some(vec![Edit::new(EditKind::Replace(path, Body::new(vec![new.clone()])))])
+            Some(vec![Edit::new(EditKind::Replace(path, on_a_line(std::slice::from_ref(new))))])
         })
     }
 
@@ -335,6 +335,15 @@ impl Differ<'_> {
             path.steps.into_iter().map(step).collect()
         })
     }
+}
+
+/// Statements in the braces of an edit; the first one needs no line of its own.
+fn on_a_line(stmts: &[Stmt]) -> Body {
+    let mut body = Body::new(stmts.to_vec());
+    if let Some(first) = body.stmts.first_mut() {
+        first.trivia.line = Break::Auto;
+    }
+    body
 }
 
 /// What makes two statements alike.

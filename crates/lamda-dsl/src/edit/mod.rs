@@ -11,6 +11,7 @@
 mod align;
 mod apply;
 mod change;
+mod define;
 mod demand;
 mod diff;
 mod isolate;
