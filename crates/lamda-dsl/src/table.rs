@@ -430,7 +430,7 @@ pub const ARGUMENT_ALIASES: &[(&str, &str)] = &[
 /// Words that are no names.
 pub const KEYWORDS: &[&str] = &[
     "let", "block", "model", "repeat", "skip", "proj", "if", "else", "and", "as", "true", "false", "none",
-    "c_in",
+    "c_in", "reuse",
 ];
 
 /// The operator of a word; aliases are not words.

@@ -1,14 +1,15 @@
 //! Weights: named tensors beside the graph, under the path of their node and their role, `stem.conv.weight`.
 
-use crate::graph::Graph;
+use crate::graph::{Graph, NodeId};
 use crate::hash::canonical_order;
 use crate::op::Op;
+use crate::patch::NodeMap;
 use crate::raw::RawTensor;
 use crate::tensor::Tensor;
 use crate::types::DType;
 use rand::{RngExt, SeedableRng};
 use rand_pcg::Pcg64Mcg;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// One weight that a node needs.
 #[derive(Clone, Debug, PartialEq)]
@@ -216,6 +217,38 @@ impl Weights {
             }
         }
         Ok(())
+    }
+
+    /// The weights of a changed graph, as far as they can be taken over: those of nodes that are in the map and whose
+    /// weight of the role has the same sizes. With them, the full names of those that the new graph still needs.
+    pub fn carried(&self, old: &Graph, new: &Graph, map: &NodeMap) -> (Weights, Vec<String>) {
+        let mut from: HashMap<NodeId, NodeId> = HashMap::new();
+        from.extend(map.iter().map(|(before, after)| (after, before)));
+        let mut carried = Weights::new();
+        let mut missing = BTreeSet::new();
+        let mut order = canonical_order(new);
+        // Of nodes that share weights the one decides under whose path they lie.
+        order.sort_by_key(|id| new.node(*id).weights != new.node(*id).path);
+        for id in &order {
+            let Some(&before) = from.get(id) else { continue };
+            let specs = old.params(before);
+            for spec in new.params(*id) {
+                let name = Weights::name(&new.node(*id).weights, spec.role);
+                let same = specs.iter().any(|s| s.role == spec.role && s.shape == spec.shape);
+                if let (true, Ok(tensor)) = (same, self.get(&old.node(before).weights, &spec)) {
+                    carried.tensors.entry(name).or_insert_with(|| tensor.clone());
+                }
+            }
+        }
+        for id in order {
+            for spec in new.params(id) {
+                let name = Weights::name(&new.node(id).weights, spec.role);
+                if !carried.tensors.contains_key(&name) {
+                    missing.insert(name);
+                }
+            }
+        }
+        (carried, missing.into_iter().collect())
     }
 
     /// Whether every weight of the graph is there with the right sizes.

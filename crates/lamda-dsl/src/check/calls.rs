@@ -35,7 +35,7 @@ impl<'m> Checker<'m> {
                     cond.otherwise.iter().for_each(|b| self.calls(b, scope));
                 }
                 StmtKind::Section(s) => self.calls(&s.body, scope),
-                StmtKind::Ref(_) | StmtKind::Tap(_) => {}
+                StmtKind::Ref(_) | StmtKind::Tap(_) | StmtKind::Reuse(_) => {}
                 StmtKind::Absent => {
                     let help = "leave it out; `none` stands alone in the braces of an `onnx.*` operator";
                     let fault = Diagnostic::error(Code::BadArgument, "`none` is no value here");

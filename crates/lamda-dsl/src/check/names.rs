@@ -80,6 +80,7 @@ impl<'m> Checker<'m> {
                     self.define(&section.name, values);
                 }
                 StmtKind::Ref(name) => self.read(name, values),
+                StmtKind::Reuse(_) => {}
                 StmtKind::Tap(names) => {
                     if behind_foreign && names.len() > 1 {
                         // Which of them are used is the operator's affair.

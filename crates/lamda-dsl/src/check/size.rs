@@ -47,7 +47,9 @@ impl<'m> Checker<'m> {
                 let turns = r.count.as_number().map_or(0, |n| n.max(0.0) as u64);
                 Some(self.body_size(&r.body, known, depth)?.saturating_mul(turns))
             }
-            StmtKind::If(_) | StmtKind::Ref(_) | StmtKind::Tap(_) | StmtKind::Absent => Some(0),
+            StmtKind::If(_) | StmtKind::Ref(_) | StmtKind::Tap(_) | StmtKind::Absent | StmtKind::Reuse(_) => {
+                Some(0)
+            }
             StmtKind::Skip(_) | StmtKind::Section(_) => stmt
                 .bodies()
                 .into_iter()

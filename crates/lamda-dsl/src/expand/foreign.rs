@@ -200,7 +200,7 @@ impl<'m> Expander<'m> {
             }
         }
         let first = outputs.first().copied().unwrap_or(value);
-        let origin = Origin { span: at.span(), stmt: self.stmt.clone(), call: self.call };
+        let origin = Origin { span: at.span(), stmt: self.stmt.clone(), call: self.call, site: self.site };
         let op = op.into();
         self.sketch.nodes.push(Pending {
             step,
@@ -210,6 +210,7 @@ impl<'m> Expander<'m> {
             auto_bias: false,
             origin,
             subgraphs,
+            shares: None,
         });
         first
     }

@@ -13,6 +13,7 @@ mod joins;
 mod norms;
 mod operators;
 mod resample;
+mod reuse;
 mod run;
 mod sequence;
 mod sketch;
@@ -50,6 +51,8 @@ pub struct Expansion {
     pub origins: Vec<Origin>,
     /// The calls of blocks that were made, for [`Origin::call`].
     pub calls: Vec<CallSite>,
+    /// The turns of repeats and the calls of blocks that were run, for [`Origin::site`].
+    pub sites: Vec<Site>,
     /// Every fault.
     pub diagnostics: Vec<Diagnostic>,
 }
@@ -63,6 +66,19 @@ pub struct Origin {
     pub stmt: StmtPath,
     /// The call of the block that the statement stands in, in [`Expansion::calls`]; `None` in the model itself.
     pub call: Option<usize>,
+    /// The turn or the call that the statement stands in, in [`Expansion::sites`]; `None` outside both.
+    pub site: Option<usize>,
+}
+
+/// One turn of a repeat or one call of a block: with those around it, it tells the runs of one statement apart.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Site {
+    /// The repeat or the calling statement.
+    pub stmt: StmtPath,
+    /// The turn, or which of the calls that the statement makes.
+    pub index: u32,
+    /// The turn or the call around it.
+    pub parent: Option<usize>,
 }
 
 /// One call of a block.
@@ -105,16 +121,21 @@ pub fn expand(module: &Module) -> Expansion {
         call: None,
         opsets: Vec::new(),
         taps: None,
+        sites: Vec::new(),
+        site: None,
         stmt: StmtPath { item: 0, steps: Vec::new() },
         stmt_at: crate::syntax::At::default(),
+        ran: reuse::Ran::of(module),
+        reusing: None,
     };
     let model = module.model().filter(|_| !too_large);
     if let Some(model) = model {
         expander.model(module, model);
     }
     let failed = expander.faults.iter().any(Diagnostic::is_error);
+    expander.late_paths();
     expander.name_faults();
-    let Expander { sketch, faults, calls, opsets, .. } = expander;
+    let Expander { sketch, faults, calls, sites, opsets, .. } = expander;
     let mut diagnostics = faults;
     let mut built = None;
     if let (Some(model), false) = (model, failed) {
@@ -129,7 +150,7 @@ pub fn expand(module: &Module) -> Expansion {
     diagnostics.sort_by_key(|d| d.span.as_ref().map_or(usize::MAX, |s| s.start));
     diagnostics.truncate(crate::MAX_FAULTS);
     let (graph, origins) = built.map_or((None, Vec::new()), |(graph, origins)| (Some(graph), origins));
-    Expansion { graph, origins, calls, diagnostics }
+    Expansion { graph, origins, calls, sites, diagnostics }
 }
 
 struct Expander<'m> {
@@ -153,9 +174,15 @@ struct Expander<'m> {
     opsets: Vec<(String, u32)>,
     /// The names that the next statement gives, when there are several.
     taps: Option<&'m [crate::syntax::Name]>,
+    sites: Vec<Site>,
+    site: Option<usize>,
     /// The statement that is run.
     stmt: StmtPath,
     stmt_at: crate::syntax::At,
+    /// What `reuse` can name, where a module has one.
+    ran: Option<reuse::Ran<'m>>,
+    /// The `reuse` that is run: what is run again has its address.
+    reusing: Option<crate::syntax::At>,
 }
 
 impl<'m> Expander<'m> {

@@ -91,7 +91,8 @@ impl<'m> Expander<'m> {
             self.stopped = true;
         }
         let output = self.sketch.value(ty, expect.guess);
-        let origin = Origin { span: self.stmt_at.span(), stmt: self.stmt.clone(), call: self.call };
+        let at = self.reusing.unwrap_or(self.stmt_at);
+        let origin = Origin { span: at.span(), stmt: self.stmt.clone(), call: self.call, site: self.site };
         self.sketch.nodes.push(Pending {
             step,
             op,
@@ -100,6 +101,7 @@ impl<'m> Expander<'m> {
             auto_bias: expect.auto_bias,
             origin,
             subgraphs: Vec::new(),
+            shares: None,
         });
         output
     }

@@ -52,6 +52,8 @@ pub(super) struct Pending<'m> {
     pub(super) origin: Origin,
     /// The graphs inside an `onnx.*` operator.
     pub(super) subgraphs: Vec<Inner<'m>>,
+    /// The node of the same graph whose weights it shares.
+    pub(super) shares: Option<u32>,
 }
 
 /// A graph inside an operator. The inputs of its node that lie behind the operator's own are what it may read.
@@ -76,7 +78,9 @@ pub(super) struct Sketch<'m> {
     pub(super) outputs: Vec<(String, ValId)>,
     /// The step that each level below the top hangs on.
     levels: Vec<Option<Step<'m>>>,
-    counts: HashMap<(u32, &'m str), u32>,
+    /// The level that hangs on a step.
+    pub(super) children: HashMap<(u32, &'m str, u32), u32>,
+    pub(super) counts: HashMap<(u32, &'m str), u32>,
 }
 
 impl<'m> Sketch<'m> {
@@ -90,6 +94,7 @@ impl<'m> Sketch<'m> {
             inputs: Vec::new(),
             outputs: Vec::new(),
             levels: vec![None],
+            children: HashMap::new(),
             counts: HashMap::new(),
         }
     }
@@ -124,8 +129,10 @@ impl<'m> Sketch<'m> {
 
     /// A level that hangs on a step.
     pub(super) fn level(&mut self, step: Step<'m>) -> u32 {
+        let level = self.levels.len() as u32;
         self.levels.push(Some(step));
-        self.levels.len() as u32 - 1
+        self.children.insert((step.level, step.name, step.index), level);
+        level
     }
 
     /// The path of a step, when all steps are known.
@@ -141,6 +148,11 @@ impl<'m> Sketch<'m> {
         out
     }
 
+    /// What paths in a level begin with.
+    pub(super) fn prefix(&self, level: u32) -> String {
+        self.levels[level as usize].map_or_else(String::new, |step| self.path(step) + ".")
+    }
+
     /// The graph, when there was no fault.
     pub(super) fn graph(mut self, name: &str) -> Result<(Graph, Vec<Origin>), OpError> {
         self.settle_biases();
@@ -152,9 +164,10 @@ impl<'m> Sketch<'m> {
         let mut names = Names { prefixes: vec![None; self.levels.len()] };
         let mut origins = Vec::with_capacity(self.nodes.len());
         let nodes = std::mem::take(&mut self.nodes);
+        let mut paths: Vec<String> = Vec::with_capacity(nodes.len());
         for node in nodes {
             origins.push(node.origin.clone());
-            self.build(node, &mut graph, &mut ids, &mut names)?;
+            self.build(node, &mut graph, &mut ids, &mut names, &mut paths)?;
         }
         for (name, id) in &self.outputs {
             let made = ids[id.index()].ok_or(OpError::ForeignValue { value: id.0 })?;
@@ -170,6 +183,7 @@ impl<'m> Sketch<'m> {
         graph: &mut Graph,
         ids: &mut [Option<ValueId>],
         names: &mut Names,
+        paths: &mut Vec<String>,
     ) -> Result<(), OpError> {
         let missing = |v: &ValId| OpError::ForeignValue { value: v.0 };
         let path = names.path(self, node.step);
@@ -188,8 +202,9 @@ impl<'m> Sketch<'m> {
                 own[id.index()] =
                     Some(sub.add_input(format!("captured.{i}"), self.types[id.index()].clone()));
             }
+            let mut inside = Vec::with_capacity(inner.nodes.len());
             for node in inner.nodes {
-                self.build(node, &mut sub, &mut own, names)?;
+                self.build(node, &mut sub, &mut own, names, &mut inside)?;
             }
             for (name, id) in &inner.outputs {
                 sub.add_output(name.clone(), own[id.index()].ok_or_else(|| missing(id))?);
@@ -199,7 +214,9 @@ impl<'m> Sketch<'m> {
                 op.attributes.push((inner.name.to_owned(), sub));
             }
         }
-        let id = graph.add_shared(path.clone(), path, op, &inputs)?;
+        let weights = node.shares.and_then(|first| paths.get(first as usize)).unwrap_or(&path).clone();
+        let id = graph.add_shared(path.clone(), weights, op, &inputs)?;
+        paths.push(path);
         for (made, output) in node.outputs.iter().zip(graph.node(id).outputs.clone()) {
             ids[made.index()] = Some(output);
         }
@@ -250,16 +267,18 @@ fn mark_normalised(nodes: &[Pending<'_>], normalised: &mut [bool]) {
 }
 
 fn settle(nodes: &mut [Pending<'_>], normalised: &[bool], readers: &[u32]) {
+    let mut withouts = Vec::with_capacity(nodes.len());
     for node in nodes {
-        if node.auto_bias {
-            let output = node.outputs[0].index();
-            let without = normalised[output] && readers[output] == 1;
-            match &mut node.op {
-                Op::Conv(conv) => conv.bias = !without,
-                Op::ConvTranspose(conv) => conv.bias = !without,
-                Op::Linear(linear) => linear.bias = !without,
-                _ => {}
-            }
+        let output = node.outputs[0].index();
+        // Shared weights have the bias of the node that has them first.
+        let own = normalised[output] && readers[output] == 1;
+        let without = node.shares.and_then(|first| withouts.get(first as usize).copied()).unwrap_or(own);
+        withouts.push(without);
+        match &mut node.op {
+            Op::Conv(conv) if node.auto_bias => conv.bias = !without,
+            Op::ConvTranspose(conv) if node.auto_bias => conv.bias = !without,
+            Op::Linear(linear) if node.auto_bias => linear.bias = !without,
+            _ => {}
         }
         node.subgraphs.iter_mut().for_each(|inner| settle(&mut inner.nodes, normalised, readers));
     }

@@ -64,7 +64,7 @@ impl Parser<'_> {
         }
     }
 
-    fn item_let(&mut self, trivia: Trivia) -> Parsed<Let> {
+    pub(super) fn item_let(&mut self, trivia: Trivia) -> Parsed<Let> {
         self.bump();
         let name = self.name("a name")?;
         if self.tokens[self.pos - 1].kind != Kind::Key {
@@ -79,7 +79,7 @@ impl Parser<'_> {
         Ok(Let { trivia, name, value })
     }
 
-    fn block(&mut self, trivia: Trivia) -> Parsed<Block> {
+    pub(super) fn block(&mut self, trivia: Trivia) -> Parsed<Block> {
         self.bump();
         let name = self.name("the name of the block")?;
         let mut params = Vec::new();
@@ -106,7 +106,7 @@ impl Parser<'_> {
         Ok(Block { trivia, name, params, body: self.body("block")? })
     }
 
-    fn model(&mut self, trivia: Trivia) -> Parsed<Model> {
+    pub(super) fn model(&mut self, trivia: Trivia) -> Parsed<Model> {
         self.bump();
         let name = self.name("the name of the model")?;
         if !self.is_open(b'(') {

@@ -5,7 +5,7 @@ use crate::syntax::{Arg, Call, Expr, Item, Module, StmtKind, Value};
 use crate::table::{self, ArgKind, OpSpec};
 use std::collections::HashMap;
 
-pub(super) fn normalise(module: &mut Module) {
+pub(crate) fn normalise(module: &mut Module) {
     let blocks: HashMap<String, Vec<String>> = module
         .blocks()
         .map(|b| (b.name.text.clone(), b.params.iter().map(|p| p.name.text.clone()).collect()))

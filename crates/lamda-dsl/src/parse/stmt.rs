@@ -142,7 +142,7 @@ impl Parser<'_> {
     }
 
     /// One statement, or what is meant by it.
-    fn statement(&mut self, into: &mut Vec<Stmt>) -> Parsed<()> {
+    pub(super) fn statement(&mut self, into: &mut Vec<Stmt>) -> Parsed<()> {
         let token = self.peek();
         let kind = match token.kind {
             Kind::Label => StmtKind::Section(self.section()?),
@@ -159,6 +159,10 @@ impl Parser<'_> {
                 }
                 "skip" => StmtKind::Skip(self.skip()?),
                 "repeat" => StmtKind::Repeat(self.repeat()?),
+                "reuse" => {
+                    self.bump();
+                    StmtKind::Reuse(self.node_path()?)
+                }
                 "if" => StmtKind::If(self.cond()?),
                 word => match refused_word(word) {
                     Some(help) => {
@@ -359,7 +363,7 @@ impl Parser<'_> {
             Kind::Sign => matches!(self.str(token), "-" | "@"),
             // No operator takes another plainly: this is the next statement without its `;`.
             Kind::Name => match self.str(token) {
-                "as" | "skip" | "repeat" | "if" => false,
+                "as" | "skip" | "repeat" | "if" | "reuse" => false,
                 "none" => true,
                 word => !of_operator || table::operator(word).is_none() || self.is_function(word),
             },

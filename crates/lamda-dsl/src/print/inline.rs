@@ -64,6 +64,7 @@ pub(super) fn inline_stmt(stmt: &Stmt) -> Option<String> {
         StmtKind::Ref(name) => format!("@{}", name.text),
         StmtKind::Tap(names) => format!("as {}", name_list(names)),
         StmtKind::Absent => "none".to_owned(),
+        StmtKind::Reuse(path) => format!("reuse {path}"),
     })
 }
 

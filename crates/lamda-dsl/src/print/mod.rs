@@ -18,18 +18,26 @@ pub fn print(module: &Module) -> String {
     print_with(module, None)
 }
 
+/// Braces as they are written, on one line where they fit.
+pub(crate) fn body_text(body: &Body) -> String {
+    let mut printer = Printer::new(None);
+    printer.at = vec![(0, 0)];
+    printer.body(body, 0, 0);
+    printer.out + &printer.line
+}
+
+/// A definition as it is written.
+pub(crate) fn item_text(item: &Item) -> String {
+    let mut printer = Printer::new(None);
+    printer.item(0, item);
+    printer.out
+}
+
 /// What is written at the end of a line, of the addresses of the statements that end on it.
 pub(crate) type Note<'n> = &'n dyn Fn(&[StmtPath]) -> Option<String>;
 
 pub(crate) fn print_with(module: &Module, note: Option<Note<'_>>) -> String {
-    let mut printer = Printer {
-        out: String::new(),
-        line: String::new(),
-        ended: Vec::new(),
-        tail: None,
-        note,
-        at: Vec::new(),
-    };
+    let mut printer = Printer::new(note);
     for (i, item) in module.items.iter().enumerate() {
         printer.item(i, item);
     }
@@ -50,6 +58,19 @@ struct Printer<'n> {
     note: Option<Note<'n>>,
     /// The address of the statement that is being written; the first entry holds the item.
     at: Vec<(u32, u32)>,
+}
+
+impl<'n> Printer<'n> {
+    fn new(note: Option<Note<'n>>) -> Printer<'n> {
+        Printer {
+            out: String::new(),
+            line: String::new(),
+            ended: Vec::new(),
+            tail: None,
+            note,
+            at: Vec::new(),
+        }
+    }
 }
 
 impl Printer<'_> {
@@ -223,6 +244,7 @@ impl Printer<'_> {
             StmtKind::Ref(name) => self.line += &format!("@{}", name.text),
             StmtKind::Tap(names) => self.line += &format!("as {}", name_list(names)),
             StmtKind::Absent => self.line += "none",
+            StmtKind::Reuse(path) => self.line += &format!("reuse {path}"),
         }
     }
 

@@ -8,6 +8,7 @@ mod flow;
 mod foreign;
 mod operators;
 mod sequence;
+mod shared;
 
 use crate::expand::axis_word;
 use crate::print::is_name;
@@ -31,8 +32,10 @@ pub enum RaiseError {
         /// Its operator.
         kind: String,
     },
-    /// Weights that two nodes share.
-    #[error("`{path}` shares the weights of `{with}`, which the language has no word for")]
+    /// Weights that two different operators share.
+    #[error(
+        "`{path}` shares the weights of `{with}` and is another operator, which the language has no word for"
+    )]
     SharedWeights {
         /// The node.
         path: String,
@@ -67,11 +70,6 @@ const LONG_BRANCH: usize = 24;
 pub fn raise(graph: &Graph) -> Result<Module, RaiseError> {
     if graph.outputs().is_empty() {
         return Err(RaiseError::NoValue);
-    }
-    for node in graph.nodes() {
-        if node.weights != node.path {
-            return Err(RaiseError::SharedWeights { path: node.path.clone(), with: node.weights.clone() });
-        }
     }
     let mut taken = HashSet::new();
     let inputs = inputs(graph, graph.inputs().len(), &mut taken)?;
@@ -108,6 +106,7 @@ fn body(
             needed: HashSet::new(),
             names: names.clone(),
             taken: taken.clone(),
+            shared: shared::Shared::of(graph),
         };
         let body = raiser.model(first, outputs)?;
         let needed = std::mem::take(&mut raiser.needed);
@@ -131,6 +130,7 @@ struct Raiser<'g> {
     needed: HashSet<ValueId>,
     names: HashMap<ValueId, String>,
     taken: HashSet<String>,
+    shared: shared::Shared<'g>,
 }
 
 impl Raiser<'_> {
@@ -275,6 +275,10 @@ impl Raiser<'_> {
                     Some(call) => call.into(),
                     None => operators::statement(self.graph, id)?,
                 };
+                if self.shared.is_shared(id) {
+                    stmts.push(self.shared.statement(self.graph, id, stmt, &mut self.taken)?);
+                    return Ok(());
+                }
                 self.absorb_flatten(id, stmts);
                 stmts.push(stmt);
                 return Ok(());
@@ -327,7 +331,8 @@ impl Raiser<'_> {
             let body = Body::new(bodies.pop().unwrap_or_default());
             return Ok(Stmt::new(StmtKind::Skip(Skip { kind: SkipKind::Exact, body })));
         }
-        if let Some(se) = operators::squeeze_excite(self.graph, step, node) {
+        let shared = |id: NodeId| self.shared.is_shared(id);
+        if let Some(se) = operators::squeeze_excite(self.graph, step, node, &shared) {
             return Ok(se.into());
         }
         if let ([a, b], "sub" | "cat" | "add" | "mul" | "div" | "max" | "min" | "matmul") =

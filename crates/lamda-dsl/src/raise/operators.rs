@@ -228,13 +228,19 @@ fn sides(pads: &[(usize, usize)]) -> Value {
 }
 
 /// `x * gate(fc2(act(fc1(gap(x)))))` as `se`.
-pub(super) fn squeeze_excite(graph: &Graph, step: &Step, node: &Node) -> Option<Call> {
+pub(super) fn squeeze_excite(
+    graph: &Graph,
+    step: &Step,
+    node: &Node,
+    shared: &dyn Fn(NodeId) -> bool,
+) -> Option<Call> {
     let Op::Arithmetic(Arithmetic::Mul) = node.op else { return None };
     let [x, end] = step.ends[..] else { return None };
     let alone = |v: ValueId| graph.consumers(v).count() == 1 && !graph.outputs().iter().any(|(_, o)| *o == v);
     let mut at = end;
     let mut back = || {
-        let before = graph.value(at).producer.filter(|_| alone(at)).map(|id| graph.node(id))?;
+        let before =
+            graph.value(at).producer.filter(|id| alone(at) && !shared(*id)).map(|id| graph.node(id))?;
         at = *before.inputs.first()?;
         Some(&before.op)
     };

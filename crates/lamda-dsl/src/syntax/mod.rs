@@ -6,9 +6,11 @@
 //! so a tree has one spelling.
 
 mod build;
+mod path;
 mod place;
 mod walk;
 
+pub use path::{NodePath, PathStep};
 pub use place::{At, Break, Comment, Trivia};
 pub use walk::StmtPath;
 
@@ -184,6 +186,8 @@ pub enum StmtKind {
     Tap(Vec<Name>),
     /// `none`, alone in the braces of an `onnx.*` operator: an input that is left out.
     Absent,
+    /// `reuse body.mb[1]`: run that node, call or section again with the same weights.
+    Reuse(NodePath),
 }
 
 /// `conv 64 k=3`, `mb 24 s=[2, 1]`, `cat { } { conv 8 }`

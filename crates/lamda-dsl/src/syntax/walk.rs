@@ -63,7 +63,7 @@ impl Stmt {
             StmtKind::Repeat(r) => vec![&r.body],
             StmtKind::If(i) => std::iter::once(&i.then).chain(&i.otherwise).collect(),
             StmtKind::Section(s) => vec![&s.body],
-            StmtKind::Ref(_) | StmtKind::Tap(_) | StmtKind::Absent => Vec::new(),
+            StmtKind::Ref(_) | StmtKind::Tap(_) | StmtKind::Absent | StmtKind::Reuse(_) => Vec::new(),
         }
     }
 
@@ -81,7 +81,7 @@ impl Stmt {
             StmtKind::Repeat(r) => vec![&mut r.body],
             StmtKind::If(i) => std::iter::once(&mut i.then).chain(&mut i.otherwise).collect(),
             StmtKind::Section(s) => vec![&mut s.body],
-            StmtKind::Ref(_) | StmtKind::Tap(_) | StmtKind::Absent => Vec::new(),
+            StmtKind::Ref(_) | StmtKind::Tap(_) | StmtKind::Absent | StmtKind::Reuse(_) => Vec::new(),
         }
     }
 }
