@@ -98,6 +98,7 @@ pub(crate) enum Make {
     LogSoftmax,
     Identity,
     Dropout,
+    DropPath,
     SqueezeExcite,
     Flatten,
     Shuffle,
@@ -270,6 +271,10 @@ pub static OPERATORS: &[OpSpec] = &[
         plain: Some(arg("p", ArgKind::Number, ArgDefault::Number(0.5))),
         help: "nothing when run",
         ..row("dropout", Make::Dropout)
+    },
+    OpSpec {
+        plain: Some(arg("p", ArgKind::Number, ArgDefault::Number(0.1))),
+        ..beside("droppath", Make::DropPath)
     },
     OpSpec {
         plain: Some(arg("r", ArgKind::Number, ArgDefault::Number(4.0))),

@@ -14,6 +14,7 @@ mod channel_slice;
 mod concat;
 mod conv;
 mod conv_transpose;
+mod drop_path;
 mod dropout;
 mod flatten;
 mod global_pool;
@@ -39,6 +40,7 @@ pub use channel_slice::ChannelSlice;
 pub use concat::Concat;
 pub use conv::Conv;
 pub use conv_transpose::{ConvTranspose, same_cut, settle};
+pub use drop_path::DropPath;
 pub use dropout::Dropout;
 pub use flatten::Flatten;
 pub use global_pool::GlobalPool;
@@ -133,6 +135,7 @@ operators!(
     Concat,
     Conv,
     ConvTranspose,
+    DropPath,
     Dropout,
     Flatten,
     GlobalPool,
