@@ -102,6 +102,7 @@ pub(crate) enum Make {
     LogSoftmax,
     Identity,
     Dropout,
+    DropPath,
     SqueezeExcite,
     Flatten,
     Shuffle,
@@ -305,6 +306,10 @@ pub static OPERATORS: &[OpSpec] = &[
         plain: Some(arg("p", ArgKind::Number, ArgDefault::Number(0.5))),
         help: "nothing when run",
         ..row("dropout", Make::Dropout)
+    },
+    OpSpec {
+        plain: Some(arg("p", ArgKind::Number, ArgDefault::Number(0.1))),
+        ..beside("droppath", Make::DropPath)
     },
     OpSpec {
         plain: Some(arg("r", ArgKind::Number, ArgDefault::Number(4.0))),

@@ -49,6 +49,8 @@ fn statements_come_back_as_written() {
         "clip min=-0.5 max=3",
         "clip min=-1",
         "clip max=0.1",
+        "droppath",
+        "droppath 0.2",
         "groupnorm 4",
         "groupnorm 12 eps=0.001",
         "l2norm",

@@ -87,6 +87,7 @@ fn random_op(rng: &mut Pcg64Mcg, c: usize, rank: usize) -> Op {
         2 => BatchNorm { eps: 1e-3 }.into(),
         3 => MaxPool { window: window(rng) }.into(),
         4 => AvgPool { window: window(rng), count_pad: rng.random() }.into(),
+        5 if rng.random() => DropPath { p: 0.25 }.into(),
         5 => GlobalPool::Max.into(),
         6 => Flatten.into(),
         7 => ChannelShuffle { groups: 2 }.into(),

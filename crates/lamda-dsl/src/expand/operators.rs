@@ -7,8 +7,8 @@ use super::{Expander, MAX_ELEMENTS, MAX_NODES, MAX_WIDTH, Origin};
 use crate::syntax::{At, Call};
 use crate::table::{Make, OpSpec};
 use lamda_ir::op::{
-    Activation, AvgPool, ChannelShuffle, ChannelSlice, Conv, Dropout, Flatten, GlobalPool, Linear, MaxPool,
-    Op, PRelu, Softmax,
+    Activation, AvgPool, ChannelShuffle, ChannelSlice, Conv, DropPath, Dropout, Flatten, GlobalPool, Linear,
+    MaxPool, Op, PRelu, Softmax,
 };
 use lamda_ir::{Code, Diagnostic, Dim, Layout, OpError, TensorType, ValueType};
 
@@ -298,6 +298,7 @@ impl<'m> Expander<'m> {
                 self.norm(op, given)
             }
             Make::Dropout => self.real(given, op, "p").map(|p| Dropout { p }.into()),
+            Make::DropPath => self.real(given, op, "p").map(|p| DropPath { p }.into()),
             Make::Shuffle => self.count(given, op, "g").map(|groups| ChannelShuffle { groups }.into()),
             Make::Part => self.part(given, op, value, step).map(Op::from),
             Make::Clip => self.clip(op, given).map(Op::from),

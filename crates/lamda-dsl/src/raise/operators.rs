@@ -61,6 +61,7 @@ pub(super) fn statement(graph: &Graph, id: NodeId) -> Result<Stmt, RaiseError> {
                 }
             }
         }
+        Op::DropPath(path) => number(Call::new("droppath"), None, path.p, 0.1),
         Op::Dropout(Dropout { p }) => number(Call::new("dropout"), None, *p, 0.5),
         Op::Flatten(_) => Call::new("flatten"),
         Op::ChannelShuffle(shuffle) => Call::new("shuffle").arg(Arg::plain(shuffle.groups)),

@@ -51,7 +51,7 @@ fn lower_node(b: &mut Builder<'_>, id: NodeId, node: &Node) -> Result<(), Export
         | Op::RmsNorm(_)
         | Op::Take(_)
         | Op::Opaque(_) => {}
-        Op::Dropout(_) => b.alias(x, node.outputs[0]),
+        Op::Dropout(_) | Op::DropPath(_) => b.alias(x, node.outputs[0]),
         Op::Activation(function) => activation(b, node, *function),
         Op::Arithmetic(join) => arithmetic(b, node, *join),
         Op::BatchNorm(bn) => batch_norm(b, id, node, ty, bn.eps)?,

@@ -11,7 +11,7 @@ use super::{ImportError, Imported, Note, Uncarried};
 use crate::onnx_types::{is_denoted, too_large, type_from_onnx};
 use crate::proto::NodeProto;
 use lamda_ir::op::{Activation, Arithmetic, Dropout};
-use lamda_ir::{Graph, Layout, NodeId, Op, OpError, TensorType, ValueId, ValueType, Weights};
+use lamda_ir::{DType, Graph, Layout, NodeId, Op, OpError, TensorType, ValueId, ValueType, Weights};
 use std::collections::{HashMap, HashSet};
 
 /// What a name of the file stands for.
@@ -244,6 +244,10 @@ impl<'a> Converter<'a> {
 
     fn pointwise(&mut self, node: &'a NodeProto, function: Activation, x: Bound) -> Result<(), Refusal> {
         let (v, rank) = self.either(x)?;
+        // Only f32 is written again; what is of another type is carried.
+        if self.graph.tensor_type(v).is_some_and(|t| t.dtype != DType::F32) {
+            return untranslated("its elements are not f32");
+        }
         let id = self.add(node, function, &[v])?;
         self.bind_like(node, id, rank)
     }

@@ -103,9 +103,9 @@ fn cut(node: &NodeProto, kernel: Vec<usize>, ty: &TensorType) -> Result<(Window,
                 return untranslated("its padding needs sizes that are not known");
             };
             let whole = (n - 1) * window.stride[axis] + extra[axis] + window.extent(axis);
-            let Some(total) = whole.checked_sub(wanted) else {
-                return untranslated("it makes more positions than its windows reach");
-            };
+            // Positions beyond what the windows reach lie behind.
+            extra[axis] += wanted.saturating_sub(whole);
+            let total = whole.saturating_sub(wanted);
             let less = total / 2;
             window.pads[axis] =
                 if auto == "SAME_UPPER" { (less, total - less) } else { (total - less, less) };

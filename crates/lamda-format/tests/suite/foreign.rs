@@ -272,6 +272,11 @@ fn transposed_convolutions_spelt_otherwise() {
     let read = deconv(vec![strides(), cut, ints("output_padding", &[1, 1])]).is(&["ConvTranspose"]);
     let lamda_ir::Op::ConvTranspose(conv) = &read.graph.nodes()[0].op else { panic!() };
     assert_eq!((conv.window.pads.as_slice(), conv.extra.as_slice()), (&[(1, 0), (0, 0)][..], &[0, 1][..]));
+    // A given shape beyond what the windows reach; tract has no word for it.
+    let shaped = deconv(vec![ints("strides", &[3, 2]), ints("output_shape", &[19, 13])]).bytes();
+    let read = import(&shaped).unwrap().graph;
+    let lamda_ir::Op::ConvTranspose(conv) = &read.nodes()[0].op else { panic!() };
+    assert_eq!((conv.window.pads.as_slice(), conv.extra.as_slice()), (&[(0, 0), (2, 1)][..], &[1, 0][..]));
     for auto in ["SAME_UPPER", "SAME_LOWER", "VALID"] {
         deconv(vec![strides(), text("auto_pad", auto)]).is(&["ConvTranspose"]);
     }
@@ -501,6 +506,18 @@ fn other_operators_are_carried() {
     assert_eq!(ops(&twice).len(), 2);
     let y = twice.graph.tensor_type(twice.graph.outputs()[0].1).unwrap();
     assert_eq!(y.sizes(2).unwrap(), [2, 4, 6, 7]);
+}
+
+#[test]
+fn functions_of_other_types_are_carried() {
+    let mut file = map().node("y = Sqrt(x)", vec![]);
+    let Some(Value::TensorType(t)) = &mut file.graph().input[0].r#type.as_mut().unwrap().value else {
+        panic!()
+    };
+    t.elem_type = 11;
+    let read = import(&file.bytes()).unwrap();
+    assert_eq!(read.graph.nodes()[0].op.kind(), "Sqrt");
+    assert!(export(&read.graph, &read.weights, &ExportOptions::default()).is_ok());
 }
 
 #[test]

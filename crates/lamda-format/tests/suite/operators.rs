@@ -3,7 +3,7 @@
 use crate::common::{self, check, single};
 use lamda_ir::op::{
     Activation, Arithmetic, AvgPool, BatchNorm, ChannelShuffle, ChannelSlice, Concat, Conv, ConvTranspose,
-    Dropout, Flatten, GlobalPool, Grid, GroupNorm, InstanceNorm, Interpolation, L2Norm, Linear,
+    DropPath, Dropout, Flatten, GlobalPool, Grid, GroupNorm, InstanceNorm, Interpolation, L2Norm, Linear,
     LocalResponseNorm, MaxPool, PRelu, Softmax, SubSpectralNorm, Upsample, Window,
 };
 use lamda_ir::{Graph, Layout, TensorType};
@@ -240,6 +240,7 @@ fn what_moves_nothing_is_left_out() {
             ChannelShuffle { groups: 6 }.into(),
             ChannelSlice { start: 0, len: 6 }.into(),
             Dropout { p: 0.5 }.into(),
+            DropPath { p: 0.5 }.into(),
             Concat { axis: 1 }.into(),
         ]
         .into_iter()

@@ -17,6 +17,7 @@ mod concat;
 mod constant;
 mod conv;
 mod conv_transpose;
+mod drop_path;
 mod dropout;
 mod embedding;
 mod flatten;
@@ -53,6 +54,7 @@ pub use concat::Concat;
 pub use constant::{Constant, Parameter};
 pub use conv::Conv;
 pub use conv_transpose::{ConvTranspose, same_cut, settle};
+pub use drop_path::DropPath;
 pub use dropout::Dropout;
 pub use embedding::Embedding;
 pub use flatten::Flatten;
@@ -158,6 +160,7 @@ operators!(
     Constant,
     Conv,
     ConvTranspose,
+    DropPath,
     Dropout,
     Embedding,
     Flatten,

@@ -88,7 +88,7 @@ fn grow(graph: &Graph, readers: &Readers, fusion: Fusion, id: NodeId, node: &Nod
             && matches!(node.op, Op::Conv(_) | Op::ConvTranspose(_) | Op::Linear(_))
             && owns_weights(graph, node)
             && owns_weights(graph, next);
-        if folds || matches!(next.op, Op::Dropout(_)) {
+        if folds || matches!(next.op, Op::Dropout(_) | Op::DropPath(_)) {
             // Gone in the exported model.
         } else if same_shape
             && operands_agree
@@ -140,7 +140,7 @@ fn kind_of(graph: &Graph, fusion: Fusion, node: &Node) -> KernelKind {
             KernelKind::Upsample
         }
         Op::Flatten(_) => KernelKind::Flatten,
-        Op::Dropout(_) | Op::Constant(_) | Op::Parameter(_) => KernelKind::Identity,
+        Op::Dropout(_) | Op::DropPath(_) | Op::Constant(_) | Op::Parameter(_) => KernelKind::Identity,
         // No sample measures it: the estimate says that it is not covered.
         _ => KernelKind::Opaque,
     }

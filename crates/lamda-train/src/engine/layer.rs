@@ -237,6 +237,7 @@ impl Compiler<'_> {
                 _ => return Err(unsupported(untrained("upsample that interpolates or makes a size"))),
             },
             Op::ConvTranspose(_) => return Err(unsupported(untrained("deconv"))),
+            Op::DropPath(_) => return Err(unsupported(untrained("droppath"))),
             Op::GroupNorm(_) => return Err(unsupported(untrained("groupnorm"))),
             Op::InstanceNorm(_) => return Err(unsupported(untrained("instancenorm"))),
             Op::L2Norm(_) => return Err(unsupported(untrained("l2norm"))),

@@ -5,8 +5,8 @@ pub(crate) mod random;
 use lamda_format::{ExportOptions, export, import, write_weights};
 use lamda_ir::op::Op;
 use lamda_ir::{
-    Graph, GraphHash, Layout, Mode, Patch, Tensor, ValueId, Weights, execute, fold_batch_norm, init_weights,
-    structural_hash,
+    Graph, GraphHash, Layout, Mode, Node, Patch, Tensor, ValueId, Weights, execute, fold_batch_norm,
+    init_weights, structural_hash,
 };
 use rand::{RngExt, SeedableRng};
 use rand_pcg::Pcg64Mcg;
@@ -81,7 +81,8 @@ pub(crate) fn check(name: &str, graph: &Graph, seed: u64, same: bool) {
 pub(crate) fn deployed_hash(graph: &Graph, weights: &Weights) -> GraphHash {
     let (graph, _, _) = fold_batch_norm(graph, weights).unwrap();
     let mut patch = Patch::new();
-    graph.iter().filter(|(_, n)| matches!(n.op, Op::Dropout(_))).for_each(|(id, _)| patch.bypass(id));
+    let gone = |n: &Node| matches!(n.op, Op::Dropout(_) | Op::DropPath(_));
+    graph.iter().filter(|(_, n)| gone(n)).for_each(|(id, _)| patch.bypass(id));
     structural_hash(&patch.apply(&graph).unwrap().0)
 }
 

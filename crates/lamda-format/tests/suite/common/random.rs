@@ -2,8 +2,8 @@
 //! concatenation, on maps, signals and vectors; the batch is symbolic.
 
 use lamda_ir::op::{
-    Activation, Arithmetic, AvgPool, BatchNorm, ChannelShuffle, ChannelSlice, Concat, Conv, Dropout,
-    GlobalPool, Linear, MaxPool, Op, Softmax, Upsample, Window, same_padding,
+    Activation, Arithmetic, AvgPool, BatchNorm, ChannelShuffle, ChannelSlice, Concat, Conv, DropPath,
+    Dropout, GlobalPool, Linear, MaxPool, Op, Softmax, Upsample, Window, same_padding,
 };
 use lamda_ir::{Graph, Layout, TensorType, ValueId};
 use rand::{RngExt, SeedableRng};
@@ -153,6 +153,7 @@ impl Maker {
                 // A batch-norm that cannot be folded, and dropout inside.
                 let n = self.add(BatchNorm { eps: 1e-3 }, &[x]);
                 let n = self.add(Dropout { p: 0.1 }, &[n]);
+                let n = self.add(DropPath { p: 0.1 }, &[n]);
                 self.add(join, &[n, x])
             }
         }
