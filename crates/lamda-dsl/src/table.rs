@@ -81,6 +81,7 @@ pub enum ArgDefault {
 pub(crate) enum Make {
     Conv,
     Depthwise,
+    Deconv,
     Linear,
     MaxPool,
     AvgPool,
@@ -88,10 +89,17 @@ pub(crate) enum Make {
     GlobalMax,
     Upsample,
     BatchNorm,
+    GroupNorm,
+    InstanceNorm,
+    L2Norm,
+    LocalResponse,
     Plain(Activation),
     Leaky,
     Elu,
+    PRelu,
+    Clip,
     Softmax,
+    LogSoftmax,
     Identity,
     Dropout,
     SqueezeExcite,
@@ -119,6 +127,8 @@ const S: ArgSpec = arg("s", ArgKind::Size, ArgDefault::Number(1.0));
 const P: ArgSpec = arg("p", ArgKind::Pad, ArgDefault::Word("same"));
 const D: ArgSpec = arg("d", ArgKind::Size, ArgDefault::Number(1.0));
 const BIAS: ArgSpec = arg("bias", ArgKind::AutoFlag, ArgDefault::Word("auto"));
+const EPS: ArgSpec = arg("eps", ArgKind::Number, ArgDefault::Number(1e-5));
+const AXIS: ArgSpec = arg("axis", ArgKind::Word(&["c", "h", "w", "t", "d"]), ArgDefault::Word("c"));
 const POOL_K: ArgSpec = arg("k", ArgKind::Size, ArgDefault::Required);
 const POOL_S: ArgSpec = arg("s", ArgKind::Size, ArgDefault::Computed("k"));
 
@@ -175,16 +185,31 @@ pub static OPERATORS: &[OpSpec] = &[
         ..row("dwconv", Make::Depthwise)
     },
     OpSpec {
+        aliases: &["convtranspose"],
+        plain: Some(arg("c", COUNT, ArgDefault::Required)),
+        named: &[
+            arg("k", ArgKind::Size, ArgDefault::Number(2.0)),
+            arg("s", ArgKind::Size, ArgDefault::Number(2.0)),
+            P,
+            D,
+            arg("out", ArgKind::Size, ArgDefault::Absent),
+            arg("g", COUNT, ArgDefault::Number(1.0)),
+            BIAS,
+        ],
+        help: "size times s",
+        ..row("deconv", Make::Deconv)
+    },
+    OpSpec {
         aliases: &["dense", "fc"],
         plain: Some(arg("c", COUNT, ArgDefault::Required)),
         named: &[BIAS],
         help: "flattens a map or signal; works on each token of a sequence",
         ..row("linear", Make::Linear)
     },
-    OpSpec { plain: Some(POOL_K), named: &[POOL_S, P], ..row("maxpool", Make::MaxPool) },
+    OpSpec { plain: Some(POOL_K), named: &[POOL_S, P, D], ..row("maxpool", Make::MaxPool) },
     OpSpec {
         plain: Some(POOL_K),
-        named: &[POOL_S, P, arg("count_pad", ArgKind::Flag, ArgDefault::Word("false"))],
+        named: &[POOL_S, P, D, arg("count_pad", ArgKind::Flag, ArgDefault::Word("false"))],
         ..beside("avgpool", Make::AvgPool)
     },
     OpSpec { aliases: &["globalavgpool"], ..row("gap", Make::GlobalAverage) },
@@ -194,13 +219,17 @@ pub static OPERATORS: &[OpSpec] = &[
         ..beside("gmp", Make::GlobalMax)
     },
     OpSpec {
-        plain: Some(arg("f", COUNT, ArgDefault::Required)),
-        help: "each axis f times as long, nearest neighbour",
+        plain: Some(arg("f", ArgKind::Size, ArgDefault::Required)),
+        named: &[
+            arg("mode", ArgKind::Word(&["nearest", "linear", "corners"]), ArgDefault::Word("nearest")),
+            arg("size", ArgKind::Size, ArgDefault::Word("none")),
+        ],
+        help: "each axis f times as long, or of a size",
         ..row("upsample", Make::Upsample)
     },
     OpSpec {
         aliases: &["batchnorm"],
-        named: &[arg("eps", ArgKind::Number, ArgDefault::Number(1e-5))],
+        named: &[EPS, arg("sub", COUNT, ArgDefault::Number(1.0))],
         ..row("bn", Make::BatchNorm)
     },
     OpSpec {
@@ -212,6 +241,25 @@ pub static OPERATORS: &[OpSpec] = &[
         named: &[arg("eps", ArgKind::Number, ArgDefault::Number(1e-6))],
         ..beside("rmsnorm", Make::RmsNorm)
     },
+    OpSpec {
+        plain: Some(arg("g", COUNT, ArgDefault::Required)),
+        named: &[EPS],
+        ..beside("groupnorm", Make::GroupNorm)
+    },
+    OpSpec { named: &[EPS], ..beside("instancenorm", Make::InstanceNorm) },
+    OpSpec {
+        named: &[arg("eps", ArgKind::Number, ArgDefault::Number(1e-12))],
+        ..beside("l2norm", Make::L2Norm)
+    },
+    OpSpec {
+        plain: Some(arg("size", COUNT, ArgDefault::Required)),
+        named: &[
+            arg("alpha", ArgKind::Number, ArgDefault::Number(1e-4)),
+            arg("beta", ArgKind::Number, ArgDefault::Number(0.75)),
+            arg("bias", ArgKind::Number, ArgDefault::Number(1.0)),
+        ],
+        ..beside("lrn", Make::LocalResponse)
+    },
     row("relu", Make::Plain(Activation::Relu)),
     beside("relu6", Make::Plain(Activation::Relu6)),
     OpSpec { aliases: &["swish"], ..beside("silu", Make::Plain(Activation::Silu)) },
@@ -220,13 +268,38 @@ pub static OPERATORS: &[OpSpec] = &[
     beside("sigmoid", Make::Plain(Activation::Sigmoid)),
     OpSpec { aliases: &["hardsigmoid"], ..beside("hsigmoid", Make::Plain(Activation::HardSigmoid)) },
     beside("tanh", Make::Plain(Activation::Tanh)),
+    beside("mish", Make::Plain(Activation::Mish)),
+    beside("softplus", Make::Plain(Activation::Softplus)),
+    beside("softsign", Make::Plain(Activation::Softsign)),
+    beside("exp", Make::Plain(Activation::Exp)),
+    beside("log", Make::Plain(Activation::Log)),
+    beside("sqrt", Make::Plain(Activation::Sqrt)),
+    beside("abs", Make::Plain(Activation::Abs)),
+    beside("neg", Make::Plain(Activation::Neg)),
+    beside("reciprocal", Make::Plain(Activation::Reciprocal)),
+    beside("erf", Make::Plain(Activation::Erf)),
+    beside("sin", Make::Plain(Activation::Sin)),
+    beside("cos", Make::Plain(Activation::Cos)),
+    beside("floor", Make::Plain(Activation::Floor)),
+    beside("ceil", Make::Plain(Activation::Ceil)),
+    beside("round", Make::Plain(Activation::Round)),
+    beside("sign", Make::Plain(Activation::Sign)),
     OpSpec {
         aliases: &["leakyrelu"],
         plain: Some(arg("a", ArgKind::Number, ArgDefault::Number(0.01))),
         ..row("leaky", Make::Leaky)
     },
     OpSpec { plain: Some(arg("a", ArgKind::Number, ArgDefault::Number(1.0))), ..beside("elu", Make::Elu) },
-    beside("softmax", Make::Softmax),
+    OpSpec {
+        named: &[
+            arg("min", ArgKind::Number, ArgDefault::Absent),
+            arg("max", ArgKind::Number, ArgDefault::Absent),
+        ],
+        ..beside("clip", Make::Clip)
+    },
+    beside("prelu", Make::PRelu),
+    OpSpec { named: &[AXIS], ..beside("softmax", Make::Softmax) },
+    OpSpec { named: &[AXIS], ..beside("logsoftmax", Make::LogSoftmax) },
     beside("id", Make::Identity),
     OpSpec {
         plain: Some(arg("p", ArgKind::Number, ArgDefault::Number(0.5))),
@@ -298,10 +371,7 @@ pub static OPERATORS: &[OpSpec] = &[
     beside("max", Make::Arithmetic(Arithmetic::Max)),
     beside("min", Make::Arithmetic(Arithmetic::Min)),
     beside("matmul", Make::MatMul),
-    OpSpec {
-        named: &[arg("axis", ArgKind::Word(&["c", "h", "w", "t", "d"]), ArgDefault::Word("c"))],
-        ..row("cat", Make::Cat)
-    },
+    OpSpec { named: &[AXIS], ..row("cat", Make::Cat) },
     OpSpec { help: "equal channels to each branch, then cat", ..row("split", Make::Split) },
     OpSpec {
         plain: Some(arg("shape", ArgKind::Size, ArgDefault::Required)),
@@ -386,7 +456,16 @@ impl OpSpec {
 
     /// Whether it is an activation, `id` included, that can be given as a value.
     pub fn is_activation(&self) -> bool {
-        matches!(self.make, Make::Plain(_) | Make::Leaky | Make::Elu | Make::Softmax | Make::Identity)
+        matches!(
+            self.make,
+            Make::Plain(_)
+                | Make::Leaky
+                | Make::Elu
+                | Make::PRelu
+                | Make::Softmax
+                | Make::LogSoftmax
+                | Make::Identity
+        )
     }
 
     /// Whether it is among the first in weight, so that the printer begins a line with it.
@@ -395,6 +474,7 @@ impl OpSpec {
             self.make,
             Make::Conv
                 | Make::Depthwise
+                | Make::Deconv
                 | Make::Linear
                 | Make::GlobalAverage
                 | Make::GlobalMax

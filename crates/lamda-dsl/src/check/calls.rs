@@ -236,7 +236,12 @@ impl<'m> Checker<'m> {
                 });
             }
             (None, Some(spec)) if spec.default == ArgDefault::Required => {
-                let by_name = call.args.iter().any(|a| a.name.as_ref().is_some_and(|n| n.text == spec.name));
+                // A size stands for a factor.
+                let sized = |name: &str| op.make == table::Make::Upsample && name == "size";
+                let by_name = call
+                    .args
+                    .iter()
+                    .any(|a| a.name.as_ref().is_some_and(|n| n.text == spec.name || sized(&n.text)));
                 if !by_name {
                     let message = format!("`{}` needs `{}`", op.name, spec.name);
                     let help = format!("write the value behind the word: `{}`", op.signature());

@@ -22,7 +22,8 @@ pub(super) struct Scope<'s, 'm> {
 const FOREIGN_WORDS: &[&str] = &["inf", "nan", "int", "ints", "floats", "strings", "bytes", "message"];
 
 /// Words that a block may pass on.
-const WORDS: &[&str] = &["same", "causal", "upper", "auto", "c", "h", "w", "t", "d"];
+const WORDS: &[&str] =
+    &["same", "causal", "upper", "auto", "c", "h", "w", "t", "d", "nearest", "linear", "corners"];
 
 impl<'s, 'm> Scope<'s, 'm> {
     pub(super) fn of_block(block: &'m Block, params: &'s HashSet<&'m str>) -> Scope<'s, 'm> {

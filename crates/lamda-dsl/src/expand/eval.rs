@@ -25,7 +25,8 @@ pub(super) enum Val {
 }
 
 /// The words that a value may be.
-const WORDS: &[&str] = &["same", "causal", "upper", "auto", "c", "h", "w", "t", "d"];
+const WORDS: &[&str] =
+    &["same", "causal", "upper", "auto", "c", "h", "w", "t", "d", "nearest", "linear", "corners"];
 
 /// The arguments of one operator, evaluated, by the names of the table.
 pub(super) struct Given {

@@ -4,11 +4,15 @@
 //! one fault neither hides others nor is followed by complaints about its consequences. Node paths are given at the
 //! end, when it is known which names stand alone.
 
+mod deconv;
 mod eval;
 mod fault;
 mod foreign;
+mod functions;
 mod joins;
+mod norms;
 mod operators;
+mod resample;
 mod run;
 mod sequence;
 mod sketch;

@@ -7,8 +7,8 @@ use super::{Expander, MAX_ELEMENTS, MAX_NODES, MAX_WIDTH, Origin};
 use crate::syntax::{At, Call};
 use crate::table::{Make, OpSpec};
 use lamda_ir::op::{
-    Activation, AvgPool, BatchNorm, ChannelShuffle, ChannelSlice, Conv, Dropout, Flatten, GlobalPool, Linear,
-    MaxPool, Op, Softmax, Upsample,
+    Activation, AvgPool, ChannelShuffle, ChannelSlice, Conv, Dropout, Flatten, GlobalPool, Linear, MaxPool,
+    Op, PRelu, Softmax,
 };
 use lamda_ir::{Code, Diagnostic, Dim, Layout, OpError, TensorType, ValueType};
 
@@ -45,6 +45,7 @@ impl<'m> Expander<'m> {
             }
             Make::SqueezeExcite => self.squeeze_excite(op, &given, scope, value),
             Make::Conv | Make::Depthwise => self.convolution(op, &given, scope, value),
+            Make::Deconv => self.deconvolution(op, &given, scope, value),
             Make::Linear => self.linear(op, &given, scope, value),
             Make::MaxPool | Make::AvgPool => self.pool(op, &given, scope, value),
             Make::LayerNorm
@@ -166,7 +167,7 @@ impl<'m> Expander<'m> {
                 expect,
             );
         }
-        let window = if matches!(layout, Some(Layout::Map | Layout::Signal)) {
+        let window = if matches!(layout, Some(Layout::Map | Layout::Signal | Layout::Sequence)) {
             match self.window(given, op, value, step) {
                 Some(window) => window,
                 None => return self.widened(value, expect),
@@ -179,7 +180,7 @@ impl<'m> Expander<'m> {
     }
 
     /// The same value with the channels of the text, its other sizes guessed.
-    fn widened(&mut self, value: ValId, expect: Expect) -> ValId {
+    pub(super) fn widened(&mut self, value: ValId, expect: Expect) -> ValId {
         let mut ty = self.sketch.types[value.index()].clone();
         self.sketch.readers[value.index()] += 1;
         if let (ValueType::Tensor(t), Some(width)) = (&mut ty, expect.width)
@@ -260,7 +261,8 @@ impl<'m> Expander<'m> {
         let step = self.sketch.step(scope.level, op.name);
         let guess = self.sketch.guesses[value.index()];
         let expect = Expect { guess, ..Expect::default() };
-        let spatial = matches!(self.tensor_of(value).map(|t| t.layout), Some(Layout::Map | Layout::Signal));
+        let layout = self.tensor_of(value).map(|t| t.layout);
+        let spatial = matches!(layout, Some(Layout::Map | Layout::Signal | Layout::Sequence));
         let window = match spatial.then(|| self.window(given, op, value, step)) {
             Some(Some(window)) => window,
             Some(None) => return self.guess_of(value),
@@ -289,11 +291,15 @@ impl<'m> Expander<'m> {
                 expect.guess = Guess { channels: guess.any(), rest: false };
                 Some(Flatten.into())
             }
-            Make::Upsample => self.count(given, op, "f").map(|factor| Upsample { factor }.into()),
-            Make::BatchNorm => self.real(given, op, "eps").map(|eps| BatchNorm { eps }.into()),
+            Make::Upsample => self.upsample(op, given, value).map(Op::from),
+            Make::BatchNorm | Make::GroupNorm | Make::InstanceNorm | Make::L2Norm | Make::LocalResponse => {
+                self.norm(op, given)
+            }
             Make::Dropout => self.real(given, op, "p").map(|p| Dropout { p }.into()),
             Make::Shuffle => self.count(given, op, "g").map(|groups| ChannelShuffle { groups }.into()),
             Make::Part => self.part(given, op, value, step).map(Op::from),
+            Make::Clip => self.clip(op, given).map(Op::from),
+            Make::Softmax | Make::LogSoftmax => self.softmax(op, given, value).map(Op::from),
             _ => self.activation_op(op, given),
         };
         match made {
@@ -307,7 +313,10 @@ impl<'m> Expander<'m> {
             Make::Plain(activation) => activation.into(),
             Make::Leaky => Activation::LeakyRelu { alpha: self.real(given, op, "a")? }.into(),
             Make::Elu => Activation::Elu { alpha: self.real(given, op, "a")? }.into(),
-            Make::Softmax => Softmax.into(),
+            Make::PRelu => PRelu.into(),
+            Make::Softmax | Make::LogSoftmax => {
+                Softmax { axis: None, log: op.make == Make::LogSoftmax }.into()
+            }
             _ => return None,
         })
     }

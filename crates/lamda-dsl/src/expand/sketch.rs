@@ -1,7 +1,7 @@
 //! The graph while it grows: nodes without final paths over values whose types may be guesses.
 
 use super::Origin;
-use lamda_ir::op::{Attribute, BatchNorm, Op, Subgraph};
+use lamda_ir::op::{Attribute, Op, Subgraph};
 use lamda_ir::{Dim, Graph, OpError, TensorType, ValueId, ValueType};
 use std::collections::HashMap;
 
@@ -239,7 +239,7 @@ impl Names {
 
 fn mark_normalised(nodes: &[Pending<'_>], normalised: &mut [bool]) {
     for node in nodes {
-        if let (Op::BatchNorm(BatchNorm { .. }), [input]) = (&node.op, &node.inputs[..]) {
+        if let (Op::BatchNorm(_) | Op::SubSpectralNorm(_), [input]) = (&node.op, &node.inputs[..]) {
             normalised[input.index()] = true;
         }
         for inner in &node.subgraphs {
@@ -256,6 +256,7 @@ fn settle(nodes: &mut [Pending<'_>], normalised: &[bool], readers: &[u32]) {
             let without = normalised[output] && readers[output] == 1;
             match &mut node.op {
                 Op::Conv(conv) => conv.bias = !without,
+                Op::ConvTranspose(conv) => conv.bias = !without,
                 Op::Linear(linear) => linear.bias = !without,
                 _ => {}
             }
