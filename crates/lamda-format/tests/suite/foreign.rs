@@ -231,31 +231,6 @@ fn layers_spelt_out() {
 }
 
 #[test]
-fn operators_on_sequences_spelt_out() {
-    let rows =
-        File::new(13, &[2, 5, 6]).some("m", &[6, 4]).some("w", &[4]).some("b", &[4]).scalar("two", 2.0);
-    let rows = rows.scalar("eps", 1e-5).node("h = MatMul(x, m)", vec![]);
-    let mean = || vec![ints("axes", &[-1])];
-    let norm = rows.clone().node("a = ReduceMean(h)", mean()).node("d = Sub(h, a)", vec![]);
-    let norm = norm.node("p = Pow(d, two)", vec![]).node("v = ReduceMean(p)", mean());
-    let norm = norm.node("e = Add(v, eps)", vec![]).node("r = Sqrt(e)", vec![]).node("n = Div(d, r)", vec![]);
-    let norm = norm.node("s = Mul(n, w)", vec![]).node("y = Add(s, b)", vec![]);
-    norm.is(&["Linear", "LayerNorm"]);
-    let single = File::new(17, &[2, 4]).some("w", &[4]);
-    single.clone().node("y = LayerNormalization(x, w)", vec![]).is(&["LayerNorm"]);
-    let table = rows.clone().some("t", &[1, 5, 4]);
-    table.clone().node("y = Add(h, t)", vec![]).is(&["Linear", "Position"]);
-    table.node("y = Add(t, h)", vec![]).is(&["Linear", "Position"]);
-    // A product of two values, and a norm over the steps, which has no operator.
-    let square = File::new(17, &[2, 3, 4, 4]).node("y = MatMul(x, x)", vec![]);
-    square.is(&["MatMul"]);
-    let steps =
-        File::new(17, &[2, 5, 6]).some("m", &[6, 4]).some("w", &[5, 4]).node("h = MatMul(x, m)", vec![]);
-    let error = steps.node("y = LayerNormalization(h, w)", vec![int("axis", 1)]).refused();
-    assert!(matches!(error, ImportError::Unsupported(ref all) if all.len() == 1), "{error}");
-}
-
-#[test]
 fn factors_and_summands_are_folded() {
     let vector = || File::new(17, &[2, 6]).some("w", &[6, 3]).some("b", &[3]);
     let factors = |alpha, beta| vec![float("alpha", alpha), float("beta", beta)];
@@ -341,6 +316,31 @@ fn sequences_that_are_transposed() {
     let read = read.is(&["Conv", "MaxPool"]);
     let x = read.graph.tensor_type(read.graph.inputs()[0].1).unwrap();
     assert_eq!(x.layout, lamda_ir::Layout::Sequence);
+}
+
+#[test]
+fn operators_on_sequences_spelt_out() {
+    let rows =
+        File::new(13, &[2, 5, 6]).some("m", &[6, 4]).some("w", &[4]).some("b", &[4]).scalar("two", 2.0);
+    let rows = rows.scalar("eps", 1e-5).node("h = MatMul(x, m)", vec![]);
+    let mean = || vec![ints("axes", &[-1])];
+    let norm = rows.clone().node("a = ReduceMean(h)", mean()).node("d = Sub(h, a)", vec![]);
+    let norm = norm.node("p = Pow(d, two)", vec![]).node("v = ReduceMean(p)", mean());
+    let norm = norm.node("e = Add(v, eps)", vec![]).node("r = Sqrt(e)", vec![]).node("n = Div(d, r)", vec![]);
+    let norm = norm.node("s = Mul(n, w)", vec![]).node("y = Add(s, b)", vec![]);
+    norm.is(&["Linear", "LayerNorm"]);
+    let single = File::new(17, &[2, 4]).some("w", &[4]);
+    single.clone().node("y = LayerNormalization(x, w)", vec![]).is(&["LayerNorm"]);
+    let table = rows.clone().some("t", &[1, 5, 4]);
+    table.clone().node("y = Add(h, t)", vec![]).is(&["Linear", "Position"]);
+    table.node("y = Add(t, h)", vec![]).is(&["Linear", "Position"]);
+    // A product of two values, and a norm over the steps, which has no operator.
+    let square = File::new(17, &[2, 3, 4, 4]).node("y = MatMul(x, x)", vec![]);
+    square.is(&["MatMul"]);
+    let steps =
+        File::new(17, &[2, 5, 6]).some("m", &[6, 4]).some("w", &[5, 4]).node("h = MatMul(x, m)", vec![]);
+    let error = steps.node("y = LayerNormalization(h, w)", vec![int("axis", 1)]).refused();
+    assert!(matches!(error, ImportError::Unsupported(ref all) if all.len() == 1), "{error}");
 }
 
 #[test]
