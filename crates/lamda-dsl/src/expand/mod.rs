@@ -57,6 +57,8 @@ pub struct Origin {
     pub stmt: StmtPath,
     /// The call of the block that the statement stands in, in [`Expansion::calls`]; `None` in the model itself.
     pub call: Option<usize>,
+    /// The turns of the repeats around the statement in its block or model, outermost first, from 0.
+    pub turns: Vec<u32>,
 }
 
 /// One call of a block.
@@ -66,6 +68,8 @@ pub struct CallSite {
     pub stmt: StmtPath,
     /// The call of the block that this statement stands in.
     pub parent: Option<usize>,
+    /// The turns of the repeats around this statement in its block or model, outermost first, from 0.
+    pub turns: Vec<u32>,
 }
 
 impl Expansion {
@@ -97,6 +101,7 @@ pub fn expand(module: &Module) -> Expansion {
         guessed: false,
         calls: Vec::new(),
         call: None,
+        turns: Vec::new(),
         stmt: StmtPath { item: 0, steps: Vec::new() },
         stmt_at: crate::syntax::At::default(),
     };
@@ -139,6 +144,8 @@ struct Expander<'m> {
     guessed: bool,
     calls: Vec<CallSite>,
     call: Option<usize>,
+    /// The turns of the repeats around the statement that is run, in its block or model.
+    turns: Vec<u32>,
     /// The statement that is run.
     stmt: StmtPath,
     stmt_at: crate::syntax::At,

@@ -78,7 +78,12 @@ impl<'m> Expander<'m> {
             self.stopped = true;
         }
         let output = self.sketch.value(ty, expect.guess);
-        let origin = Origin { span: self.stmt_at.span(), stmt: self.stmt.clone(), call: self.call };
+        let origin = Origin {
+            span: self.stmt_at.span(),
+            stmt: self.stmt.clone(),
+            call: self.call,
+            turns: self.turns.clone(),
+        };
         self.sketch.nodes.push(Pending {
             step,
             op,
