@@ -11,8 +11,10 @@
 mod annotate;
 mod card;
 mod check;
+mod class;
 mod expand;
 mod lex;
+mod outline;
 mod parse;
 mod print;
 mod raise;
@@ -20,11 +22,13 @@ mod render;
 mod suggest;
 pub mod syntax;
 pub mod table;
+mod trace;
 mod whole;
 
 pub use annotate::annotate;
 pub use card::card;
 pub use expand::{CallSite, Expansion, MAX_ELEMENTS, MAX_NODES, MAX_TURNS, MAX_WIDTH, Origin, expand};
+pub use outline::{Entry, Outline, OutlineError, OutlineOptions, approximate_tokens, outline};
 pub use parse::{MAX_BYTES, MAX_FAULTS, parse};
 pub use print::print;
 pub use raise::{RaiseError, raise};

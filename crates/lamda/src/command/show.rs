@@ -6,7 +6,7 @@ use crate::exit::{ExitCode, Failure};
 use crate::files::read_model;
 use crate::output::Output;
 use crate::paths;
-use lamda_dsl::{annotate, check, print};
+use lamda_dsl::{OutlineOptions, annotate, check, expand, outline, print};
 use lamda_ir::{NodeId, costs, structural_hash};
 use lamda_latency::{LatencyModel, load};
 use serde_json::json;
@@ -15,11 +15,16 @@ pub fn run(out: &Output, verb: &Show) -> anyhow::Result<ExitCode> {
     let model = read_model(&verb.file)?;
     let graph = model.graph(&verb.file)?;
     let cost = costs(graph);
+    let module = model.module(&verb.file)?;
     let latency = verb.device.as_deref().map(performance_model).transpose()?;
-    let plain = print(model.module(&verb.file)?);
-    let text = match verb.costs {
-        false => plain.clone(),
-        true => {
+    let plain = print(module);
+    let text = match (verb.costs, verb.outline) {
+        (false, false) => plain.clone(),
+        (_, true) => {
+            let options = OutlineOptions { limit: verb.limit, full: verb.full.clone() };
+            outline(module, &expand(module), &options)?.text
+        }
+        (true, false) => {
             let checked = check(&plain);
             let estimate = latency.as_ref().zip(checked.graph()).map(|(m, g)| m.estimate(g));
             annotate(&checked.module, &checked.expansion, |nodes| {
