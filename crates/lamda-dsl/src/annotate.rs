@@ -6,7 +6,7 @@
 use crate::expand::Expansion;
 use crate::print::{Line, print_with};
 use crate::syntax::{Module, StmtKind, StmtPath};
-use crate::trace::{Trace, percent, short};
+use crate::trace::{Trace, percent, repeats_around, short};
 use lamda_ir::NodeId;
 use std::cell::RefCell;
 use std::collections::HashSet;
@@ -99,12 +99,8 @@ impl<'a> CostNotes<'a> {
             false => self.costs(&nodes)?,
         };
         if block {
-            let calls: HashSet<Option<usize>> = nodes
-                .iter()
-                .filter_map(|n| self.trace.chain(*n).into_iter().find(|l| l.stmt.item == stmt.item))
-                .map(|l| l.call)
-                .collect();
-            text += &format!(" in {} call{}", calls.len(), if calls.len() == 1 { "" } else { "s" });
+            let calls = self.trace.calls(stmt.item);
+            text += &format!(" in {calls} call{}", if calls == 1 { "" } else { "s" });
         }
         let text = self.with_more(format!("total {text}"), &nodes);
         let places = self.places.filter(|_| !whole);
@@ -129,17 +125,12 @@ impl<'a> CostNotes<'a> {
 
     /// How many turns of the repeats around a statement nodes come from.
     fn turns(&self, stmt: &StmtPath, nodes: &[NodeId]) -> usize {
+        // Repeats that the statement itself holds do not count.
+        let around = repeats_around(self.module, stmt);
         let turns: HashSet<Vec<u32>> = nodes
             .iter()
             .filter_map(|n| self.trace.chain(*n).into_iter().find(|l| stmt.holds(l.stmt)))
-            .map(|link| {
-                // Repeats that the statement itself holds do not count.
-                let around = (1..stmt.steps.len()).filter(|n| {
-                    let outer = StmtPath { item: stmt.item, steps: stmt.steps[..*n].to_vec() };
-                    matches!(self.module.stmt(&outer).map(|s| &s.kind), Some(StmtKind::Repeat(_)))
-                });
-                link.turns[..around.count().min(link.turns.len())].to_vec()
-            })
+            .map(|link| link.turns[..around.min(link.turns.len())].to_vec())
             .collect();
         turns.len()
     }

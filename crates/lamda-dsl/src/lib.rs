@@ -12,6 +12,7 @@ mod annotate;
 mod card;
 mod check;
 mod class;
+mod draw;
 mod expand;
 mod lex;
 mod outline;
@@ -27,6 +28,7 @@ mod whole;
 
 pub use annotate::annotate;
 pub use card::card;
+pub use draw::{DrawError, JSON_SCHEMA, dot, json, svg};
 pub use expand::{CallSite, Expansion, MAX_ELEMENTS, MAX_NODES, MAX_TURNS, MAX_WIDTH, Origin, expand};
 pub use outline::{Entry, Outline, OutlineError, OutlineOptions, approximate_tokens, outline};
 pub use parse::{MAX_BYTES, MAX_FAULTS, parse};

@@ -4,7 +4,7 @@
 //! counted for every statement of its chain and for all that hold these, so the total of a block is that of all its calls.
 
 use crate::expand::Expansion;
-use crate::syntax::StmtPath;
+use crate::syntax::{Module, StmtKind, StmtPath};
 use lamda_ir::{Costs, Graph, NodeId, costs};
 use std::collections::HashMap;
 
@@ -76,6 +76,37 @@ impl<'g> Trace<'g> {
         self.nodes.get(stmt).map_or(&[], Vec::as_slice)
     }
 
+    /// The shapes that leave a statement, without the batch, one after another: `64×56×56`. Equal neighbours are one.
+    pub(crate) fn outputs(&self, module: &Module, stmt: &StmtPath) -> Vec<String> {
+        let around = repeats_around(module, stmt);
+        let run = |node: &NodeId| {
+            let link = self.chain(*node).into_iter().find(|l| stmt.holds(l.stmt));
+            link.map(|l| (l.call, l.turns[..around.min(l.turns.len())].to_vec()))
+        };
+        let last = self.nodes(stmt).chunk_by(|a, b| run(a) == run(b)).filter_map(<[NodeId]>::last);
+        let mut shapes: Vec<String> = last
+            .filter_map(|node| self.graph.node(*node).outputs.first())
+            .filter_map(|value| self.graph.tensor_type(*value))
+            .map(|ty| ty.dims().iter().skip(1).map(ToString::to_string).collect::<Vec<_>>().join("×"))
+            .collect();
+        shapes.dedup();
+        shapes
+    }
+
+    /// How often the block of an item is called.
+    pub(crate) fn calls(&self, item: u32) -> usize {
+        let whole = StmtPath { item, steps: Vec::new() };
+        let mut calls: Vec<Option<usize>> = self
+            .nodes(&whole)
+            .iter()
+            .filter_map(|n| self.chain(*n).into_iter().find(|l| l.stmt.item == item))
+            .map(|l| l.call)
+            .collect();
+        calls.sort_unstable();
+        calls.dedup();
+        calls.len()
+    }
+
     /// What nodes cost together.
     pub(crate) fn sum(&self, nodes: &[NodeId]) -> Sum {
         let of = |id: &NodeId| &self.costs.nodes[id.index()];
@@ -99,6 +130,13 @@ impl<'g> Trace<'g> {
             self.graph.tensor_type(*first)?.dims().iter().map(ToString::to_string).collect();
         Some(format!("[{}]", dims.join(",")))
     }
+}
+
+/// How many repeats hold a statement in its block or model.
+pub(crate) fn repeats_around(module: &Module, stmt: &StmtPath) -> usize {
+    let holders = (1..stmt.steps.len())
+        .map(|length| StmtPath { item: stmt.item, steps: stmt.steps[..length].to_vec() });
+    holders.filter(|h| matches!(module.stmt(h).map(|s| &s.kind), Some(StmtKind::Repeat(_)))).count()
 }
 
 /// A count with the prefix that keeps it short: `4.6k`, `118M`, `4.09G`.

@@ -2,30 +2,27 @@
 //!
 //! The nodes of a statement that runs follow one another, so the tree is found by parting the nodes, in their order, by
 //! where they come from, one level of braces after another. The groups in a group part its nodes. Of many neighbours
-//! runs are made, so that no group has more than [`MOST`] in it and opening one never floods a page.
+//! runs can be made, so that no group has more in it than a page takes when it is opened.
 
 use crate::print::{head, words};
 use crate::syntax::{Module, StmtKind, StmtPath};
 use crate::trace::{Link, Trace};
 use lamda_ir::NodeId;
 
-/// How many groups a group may have in it.
-const MOST: usize = 12;
-
 /// Nodes that belong together.
-pub(super) struct Group {
+pub(crate) struct Group {
     /// The nodes, in the order of the graph.
-    pub(super) nodes: Vec<NodeId>,
+    pub(crate) nodes: Vec<NodeId>,
     /// What it is, in few words.
-    pub(super) words: String,
+    pub(crate) words: String,
     /// How it is written in full.
-    pub(super) written: Written,
+    pub(crate) written: Written,
     /// The groups in it; empty when it cannot be opened.
-    pub(super) inner: Vec<Group>,
+    pub(crate) inner: Vec<Group>,
 }
 
 /// How a group is written in full.
-pub(super) enum Written {
+pub(crate) enum Written {
     /// The whole model.
     Module,
     /// A statement as it is written.
@@ -49,14 +46,15 @@ struct Place {
     repeats: usize,
 }
 
-/// The groups of a network.
-pub(super) fn groups(module: &Module, trace: &Trace<'_>) -> Group {
+/// The groups of a network, with at most `most` in each; at least 2.
+pub(crate) fn groups(module: &Module, trace: &Trace<'_>, most: usize) -> Group {
     let nodes: Vec<NodeId> = trace.graph.iter().map(|(id, _)| id).collect();
     let item = module.items.iter().position(|i| matches!(i, crate::syntax::Item::Model(_)));
     let place =
         Place { link: 0, stmt: StmtPath { item: item.unwrap_or(0) as u32, steps: Vec::new() }, repeats: 0 };
-    let grouper = Grouper { module, trace, chains: nodes.iter().map(|n| trace.chain(*n)).collect() };
-    let inner = gathered(grouper.body(&nodes, &place));
+    let chains = nodes.iter().map(|n| trace.chain(*n)).collect();
+    let grouper = Grouper { module, trace, chains, most: most.max(2) };
+    let inner = gathered(grouper.body(&nodes, &place), grouper.most);
     Group { words: words_of(&inner), nodes, written: Written::Module, inner }
 }
 
@@ -64,6 +62,7 @@ struct Grouper<'m, 'g> {
     module: &'m Module,
     trace: &'m Trace<'g>,
     chains: Vec<Vec<Link<'g>>>,
+    most: usize,
 }
 
 impl Grouper<'_, '_> {
@@ -117,21 +116,21 @@ impl Grouper<'_, '_> {
                     let mut inner = self.body(run, &inside);
                     match inner.len() {
                         1 => inner.swap_remove(0),
-                        _ => turn_of(run, inner),
+                        _ => turn_of(run, gathered(inner, self.most)),
                     }
                 });
-                vec![whole(gathered(turns.collect()))]
+                vec![whole(gathered(turns.collect(), self.most))]
             }
             StmtKind::Call(_) if self.enters(nodes, place) => {
                 let call = |n: NodeId| self.chains[n.index()].get(place.link + 1).and_then(|l| l.call);
                 nodes.chunk_by(|a, b| call(*a) == call(*b)).map(|run| self.call(run, place, &words)).collect()
             }
-            StmtKind::Section(_) => vec![whole(gathered(self.body(nodes, place)))],
+            StmtKind::Section(_) => vec![whole(gathered(self.body(nodes, place), self.most))],
             StmtKind::If(_) => self.body(nodes, place),
             _ => {
                 // A statement without braces that ran has its own nodes only.
                 let braces = nodes.iter().any(|n| self.next(*n, place).is_some());
-                let inner = if braces { gathered(self.body(nodes, place)) } else { Vec::new() };
+                let inner = if braces { gathered(self.body(nodes, place), self.most) } else { Vec::new() };
                 vec![whole(inner)]
             }
         }
@@ -153,20 +152,19 @@ impl Grouper<'_, '_> {
             stmt: StmtPath { item, steps: Vec::new() },
             repeats: 0,
         };
-        let inner = gathered(self.body(nodes, &inside));
+        let inner = gathered(self.body(nodes, &inside), self.most);
         Group { nodes: nodes.to_vec(), words: words.to_owned(), written: Written::Call(item), inner }
     }
 }
 
 /// Several groups in one.
 fn turn_of(nodes: &[NodeId], inner: Vec<Group>) -> Group {
-    let inner = gathered(inner);
     Group { nodes: nodes.to_vec(), words: words_of(&inner), written: Written::Inner, inner }
 }
 
-/// At most [`MOST`] groups: calls of one block that follow one another are one, then neighbours are, evenly.
-fn gathered(groups: Vec<Group>) -> Vec<Group> {
-    if groups.len() <= MOST {
+/// At most so many groups: calls of one block that follow one another are one, then neighbours are, evenly.
+fn gathered(groups: Vec<Group>, most: usize) -> Vec<Group> {
+    if groups.len() <= most {
         return groups;
     }
     let alike = |a: &Group, b: &Group| match (&a.written, &b.written) {
@@ -179,15 +177,15 @@ fn gathered(groups: Vec<Group>) -> Vec<Group> {
     let mut runs: Vec<Vec<Group>> = Vec::new();
     for group in groups {
         match runs.last_mut() {
-            Some(run) if run.last().is_some_and(|last| alike(last, &group)) && run.len() < MOST => {
+            Some(run) if run.last().is_some_and(|last| alike(last, &group)) && run.len() < most => {
                 run.push(group);
             }
             _ => runs.push(vec![group]),
         }
     }
     let mut out: Vec<Group> = runs.into_iter().map(one_of).collect();
-    while out.len() > MOST {
-        let size = out.len().div_ceil(MOST).min(MOST);
+    while out.len() > most {
+        let size = out.len().div_ceil(most).min(most);
         let mut rest = out.into_iter().peekable();
         let mut next = Vec::new();
         while rest.peek().is_some() {

@@ -7,8 +7,8 @@
 //!
 //! Invariant: every node of the network is in exactly one entry, and the paths of an entry select its nodes and no others.
 
-mod group;
-mod paths;
+pub(crate) mod group;
+pub(crate) mod paths;
 mod tokens;
 
 use crate::annotate::CostNotes;
@@ -22,6 +22,9 @@ use paths::Paths;
 use std::collections::HashSet;
 
 pub use tokens::approximate_tokens;
+
+/// How many lines a stage becomes at most when it is opened.
+const MOST: usize = 12;
 
 /// What an outline shows.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -63,7 +66,7 @@ pub struct Entry {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum OutlineError {
     /// The model has errors.
-    #[error("the model has errors, so it has no nodes; `lamda check` says which")]
+    #[error("the model has errors, so it has no nodes")]
     NoGraph,
     /// No node has a path.
     #[error("no node lies at `{path}`{}; the outline without it shows the paths", nearest.as_ref().map(|n| format!(", the nearest is `{n}`")).unwrap_or_default())]
@@ -94,7 +97,7 @@ pub fn outline(
         asked.extend(found);
     }
     let page = Page { module, paths: Paths::new(trace.graph), trace: &trace, asked };
-    let root = group::groups(module, &trace);
+    let root = group::groups(module, &trace, MOST);
     if options.full.is_empty() {
         let whole = page.whole();
         if approximate_tokens(&whole) <= options.limit {

@@ -7,7 +7,7 @@ use lamda_ir::{Graph, NodeId};
 use std::collections::BTreeMap;
 
 /// The tree of the paths of a network.
-pub(super) struct Paths {
+pub(crate) struct Paths {
     root: Level,
 }
 
@@ -35,7 +35,7 @@ enum Index {
 }
 
 impl Paths {
-    pub(super) fn new(graph: &Graph) -> Paths {
+    pub(crate) fn new(graph: &Graph) -> Paths {
         let mut root = Level::default();
         for node in graph.nodes() {
             root.insert(&steps_of(&node.path));
@@ -45,7 +45,7 @@ impl Paths {
 
     /// The shortest paths that cover these nodes and no others. One that begins with a dot stands in the level of the
     /// path before it.
-    pub(super) fn of(&self, graph: &Graph, nodes: &[NodeId]) -> Vec<String> {
+    pub(crate) fn of(&self, graph: &Graph, nodes: &[NodeId]) -> Vec<String> {
         let mut wanted = Level::default();
         for node in nodes {
             wanted.insert(&steps_of(&graph.node(*node).path));
@@ -127,7 +127,7 @@ fn steps_of(path: &str) -> Vec<(String, Option<usize>)> {
 
 /// The nodes that a path selects: each step is a name, with `[2]`, `[-1]`, `[1:3]`, `[2:]`, or without a number for all
 /// of that name; what lies under a selected step is selected.
-pub(super) fn select(graph: &Graph, selector: &str) -> Vec<NodeId> {
+pub(crate) fn select(graph: &Graph, selector: &str) -> Vec<NodeId> {
     let Some(steps) = selector.split('.').map(read_step).collect::<Option<Vec<_>>>() else {
         return Vec::new();
     };

@@ -8,7 +8,7 @@ mod words;
 use crate::syntax::{Body, Break, Call, Comment, If, Item, Model, Module, Stmt, StmtKind, StmtPath, Trivia};
 use inline::inline_stmt;
 
-pub(crate) use inline::{call_head, dims, name_list, number, test, value};
+pub(crate) use inline::{call_head, dims, expr, name_list, number, test, value};
 pub(crate) use words::{head, words};
 
 /// The width at which lines are broken.
