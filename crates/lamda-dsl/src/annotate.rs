@@ -50,7 +50,7 @@ impl<'a> CostNotes<'a> {
         CostNotes { module, trace, item, within: None, more, places: None, done: RefCell::default() }
     }
 
-    /// Only of these nodes.
+    /// Only of these nodes, which are in the order of the graph.
     pub(crate) fn within(self, nodes: &'a [NodeId]) -> CostNotes<'a> {
         CostNotes { within: Some(nodes), ..self }
     }
@@ -62,7 +62,12 @@ impl<'a> CostNotes<'a> {
 
     /// What is said at the end of a line.
     pub(crate) fn of(&self, line: &Line<'_>) -> Option<String> {
-        let opened = line.opened.filter(|stmt| !line.ended.contains(stmt));
+        // What opens and ends on one line has no total of its own; a block that is told itself, on one line, neither.
+        let alone = |stmt: &StmtPath| {
+            line.ended.contains(stmt)
+                || (stmt.item == self.item && stmt.steps.is_empty() && !line.ended.is_empty())
+        };
+        let opened = line.opened.filter(|stmt| !alone(stmt));
         if let Some(stmt) = opened
             && let Some(total) = self.total(stmt)
         {
@@ -87,7 +92,8 @@ impl<'a> CostNotes<'a> {
     fn total(&self, stmt: &StmtPath) -> Option<String> {
         let whole = stmt.steps.is_empty();
         let kind = self.module.stmt(stmt).map(|s| &s.kind);
-        if !whole && (stmt.item != self.item || !matches!(kind, Some(StmtKind::Section(_) | StmtKind::Repeat(_))))
+        if !whole
+            && (stmt.item != self.item || !matches!(kind, Some(StmtKind::Section(_) | StmtKind::Repeat(_))))
         {
             return None;
         }
@@ -108,7 +114,7 @@ impl<'a> CostNotes<'a> {
     }
 
     fn nodes(&self, stmt: &StmtPath) -> Vec<NodeId> {
-        let kept = |n: &&NodeId| self.within.is_none_or(|within| within.contains(n));
+        let kept = |n: &&NodeId| self.within.is_none_or(|within| within.binary_search(n).is_ok());
         self.trace.nodes(stmt).iter().filter(kept).copied().collect()
     }
 

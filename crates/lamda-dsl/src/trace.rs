@@ -47,8 +47,7 @@ impl<'g> Trace<'g> {
         for (id, _) in graph.iter() {
             for link in trace.chain(id) {
                 for length in 0..=link.stmt.steps.len() {
-                    let holder =
-                        StmtPath { item: link.stmt.item, steps: link.stmt.steps[..length].to_vec() };
+                    let holder = StmtPath { item: link.stmt.item, steps: link.stmt.steps[..length].to_vec() };
                     nodes.entry(holder).or_default().push(id);
                 }
             }
@@ -154,5 +153,9 @@ pub(crate) fn short(count: u64) -> String {
 /// A share as a person reads it: whole per cent, tenths below ten.
 pub(crate) fn percent(share: f64) -> String {
     let percent = share * 100.0;
-    if percent >= 9.95 || percent == 0.0 { format!("{percent:.0}%") } else { format!("{percent:.1}%") }
+    match percent {
+        _ if percent >= 9.95 || percent == 0.0 => format!("{percent:.0}%"),
+        _ if percent < 0.05 => "<0.1%".to_owned(),
+        _ => format!("{percent:.1}%"),
+    }
 }

@@ -41,7 +41,7 @@ pub fn json(module: &Module, expansion: &Expansion) -> Result<String, DrawError>
         lines(list.iter().map(one))
     };
     let nodes = lines(graph.iter().map(|(id, _)| network.node(id, expansion)));
-    let all = object(&[
+    let all = [
         ("schema", JSON_SCHEMA.to_string()),
         ("name", text(graph.name())),
         ("inputs", values(graph.inputs(), false)),
@@ -58,8 +58,9 @@ pub fn json(module: &Module, expansion: &Expansion) -> Result<String, DrawError>
         ("blocks", lines(network.blocks())),
         ("outline", lines(network.root.inner.iter().map(|g| network.group(g)))),
         ("nodes", nodes),
-    ]);
-    Ok(all + "\n")
+    ];
+    let fields: Vec<String> = all.iter().map(|(name, value)| format!("{}: {value}", text(name))).collect();
+    Ok(format!("{{\n{}\n}}\n", fields.join(",\n")))
 }
 
 impl Network<'_> {
@@ -108,7 +109,8 @@ impl Network<'_> {
         let node = self.trace.graph.node(id);
         let cost = self.trace.costs.nodes[id.index()];
         let dtype = node.outputs.first().and_then(|v| self.trace.graph.tensor_type(*v));
-        let span = expansion.origins.get(id.index()).map(|o| &o.span);
+        // What nobody wrote stands nowhere.
+        let span = expansion.origins.get(id.index()).map(|o| &o.span).filter(|s| !s.is_empty());
         object(&[
             ("path", text(&node.path)),
             ("op", text(node.op.kind())),
@@ -193,5 +195,5 @@ fn list(values: impl Iterator<Item = String>) -> String {
 /// A list with a line for each value.
 fn lines(values: impl Iterator<Item = String>) -> String {
     let values: Vec<String> = values.map(|v| format!("\n  {v}")).collect();
-    format!("[{}]", values.join(","))
+    if values.is_empty() { "[]".to_owned() } else { format!("[{}\n]", values.join(",")) }
 }

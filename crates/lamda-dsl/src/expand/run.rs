@@ -267,11 +267,7 @@ impl<'m> Expander<'m> {
             inner.params.push(Param { name: &param.name.text, value: bound, given, guessed });
         }
         let outer_turns = std::mem::take(&mut self.turns);
-        self.calls.push(CallSite {
-            stmt: self.stmt.clone(),
-            parent: self.call,
-            turns: outer_turns.clone(),
-        });
+        self.calls.push(CallSite { stmt: self.stmt.clone(), parent: self.call, turns: outer_turns.clone() });
         let outer_call = self.call.replace(self.calls.len() - 1);
         let outer_stmt = std::mem::replace(&mut self.stmt, StmtPath { item, steps: Vec::new() });
         let outer_at = self.stmt_at;

@@ -93,7 +93,8 @@ impl Grouper<'_, '_> {
     /// What a statement makes itself: the join of its branches.
     fn own(&self, nodes: &[NodeId], place: &Place) -> Group {
         let of = self.module.stmt(&place.stmt).map(head).unwrap_or_default();
-        let ops: Vec<&str> = nodes.iter().map(|n| self.trace.graph.node(*n).op.kind()).collect();
+        let step = |path: &str| path.rsplit('.').next().and_then(|s| s.split('[').next()).map(str::to_owned);
+        let ops: Vec<String> = nodes.iter().filter_map(|n| step(&self.trace.graph.node(*n).path)).collect();
         let words = format!("{} of {of}", ops.join(", "));
         Group { nodes: nodes.to_vec(), words, written: Written::Words, inner: Vec::new() }
     }
@@ -147,11 +148,7 @@ impl Grouper<'_, '_> {
     /// One call of a block.
     fn call(&self, nodes: &[NodeId], place: &Place, words: &str) -> Group {
         let item = self.chains[nodes[0].index()][place.link + 1].stmt.item;
-        let inside = Place {
-            link: place.link + 1,
-            stmt: StmtPath { item, steps: Vec::new() },
-            repeats: 0,
-        };
+        let inside = Place { link: place.link + 1, stmt: StmtPath { item, steps: Vec::new() }, repeats: 0 };
         let inner = gathered(self.body(nodes, &inside), self.most);
         Group { nodes: nodes.to_vec(), words: words.to_owned(), written: Written::Call(item), inner }
     }

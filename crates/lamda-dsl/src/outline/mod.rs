@@ -101,7 +101,8 @@ pub fn outline(
     if options.full.is_empty() {
         let whole = page.whole();
         if approximate_tokens(&whole) <= options.limit {
-            let entry = Entry { paths: page.paths.of(trace.graph, &root.nodes), nodes: root.nodes, full: true };
+            let entry =
+                Entry { paths: page.paths.of(trace.graph, &root.nodes), nodes: root.nodes, full: true };
             return Ok(Outline { text: whole, entries: vec![entry] });
         }
     }
@@ -175,7 +176,9 @@ impl Page<'_> {
         let all = asked == group.nodes.len();
         if asked == 0 {
             drafts.push(self.line(group));
-        } else if group.inner.is_empty() || (all && !matches!(group.written, Written::Module | Written::Inner)) {
+        } else if group.inner.is_empty()
+            || (all && !matches!(group.written, Written::Module | Written::Inner))
+        {
             drafts.push(Draft { group, full: true, open: false, text: self.full(group) });
         } else {
             group.inner.iter().for_each(|g| self.place(g, drafts));

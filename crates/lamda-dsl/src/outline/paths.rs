@@ -101,8 +101,7 @@ fn cover(all: &Level, wanted: &Level, prefix: &str, out: &mut Vec<(String, Strin
             done.push(next);
             last += 1;
         }
-        let text =
-            if last == first { step_text(step) } else { format!("{}[{first}:{}]", step.0, last + 1) };
+        let text = if last == first { step_text(step) } else { format!("{}[{first}:{}]", step.0, last + 1) };
         out.push((prefix.to_owned(), text));
     }
 }

@@ -1,8 +1,8 @@
 //! The length of a text in tokens, approximately and without a table.
 
 /// About how many tokens a language model's encoding makes of a text, always the same for one text: one for each started
-/// eight letters of a word, one for each started three digits of a number, one for each run of signs of up to three, one
-/// for each end of a line. A space goes with what follows it.
+/// six letters of a word, one for each started three digits of a number, one for each started two signs, one for each end
+/// of a line. A space goes with what follows it.
 pub fn approximate_tokens(text: &str) -> usize {
     let kind = |c: char| match c {
         '\n' => Kind::Line,
@@ -17,8 +17,9 @@ pub fn approximate_tokens(text: &str) -> usize {
         .map(|run| match run[0] {
             Kind::Line => 1,
             Kind::Space => 0,
-            Kind::Digit | Kind::Sign => run.len().div_ceil(3),
-            Kind::Letter => run.len().div_ceil(8),
+            Kind::Digit => run.len().div_ceil(3),
+            Kind::Sign => run.len().div_ceil(2),
+            Kind::Letter => run.len().div_ceil(6),
         })
         .sum()
 }

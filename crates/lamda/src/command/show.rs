@@ -61,12 +61,10 @@ fn shown(verb: &Show, module: &Module, plain: &str) -> anyhow::Result<String> {
     }
     if verb.outline {
         let options = OutlineOptions { limit: verb.limit, full: verb.full.clone() };
-        return outline(module, &expand(module), &options)
-            .map(|page| page.text)
-            .map_err(|error| {
-                let message = format!("{}: {error}", verb.file.display());
-                Failure::usage(message, "the outline without `--full` shows the paths")
-            });
+        return outline(module, &expand(module), &options).map(|page| page.text).map_err(|error| {
+            let message = format!("{}: {error}", verb.file.display());
+            Failure::usage(message, "the outline without `--full` shows the paths")
+        });
     }
     if !verb.costs {
         return Ok(plain.to_owned());
@@ -77,8 +75,7 @@ fn shown(verb: &Show, module: &Module, plain: &str) -> anyhow::Result<String> {
     Ok(annotate(&checked.module, &checked.expansion, |nodes| {
         let estimate = estimate.as_ref()?;
         let value = |id: &NodeId| estimate.nodes.iter().find(|(n, _)| n == id).and_then(|(_, q)| *q);
-        let total: Option<f64> =
-            nodes.iter().map(|id| value(id).map(lamda_device::Quantity::number)).sum();
+        let total: Option<f64> = nodes.iter().map(|id| value(id).map(lamda_device::Quantity::number)).sum();
         Some(total.map_or("? us".to_owned(), |us| format!("{us:.1} us")))
     }))
 }
@@ -95,4 +92,27 @@ fn performance_model(name: &str) -> anyhow::Result<LatencyModel> {
 /// The length of a text in tokens of o200k, the encoding of OpenAI's models.
 fn tokens(text: &str) -> anyhow::Result<usize> {
     Ok(tiktoken_rs::o200k_base()?.encode_ordinary(text).len())
+}
+
+#[cfg(test)]
+mod tests {
+    use lamda_dsl::{OutlineOptions, approximate_tokens, check, outline};
+
+    /// The count without a table stays near the count with one, so that a limit means what it says.
+    #[test]
+    fn approximate_tokens_are_near_those_of_o200k() -> anyhow::Result<()> {
+        let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../corpus/good");
+        let o200k = tiktoken_rs::o200k_base()?;
+        for entry in std::fs::read_dir(folder)? {
+            let text = std::fs::read_to_string(entry?.path())?;
+            let checked = check(&text);
+            let page = outline(&checked.module, &checked.expansion, &OutlineOptions::default())?.text;
+            for text in [text, page] {
+                let (found, exact) =
+                    (approximate_tokens(&text) as f64, o200k.encode_ordinary(&text).len() as f64);
+                assert!((0.75..1.25).contains(&(found / exact)), "{found} for {exact}: {text}");
+            }
+        }
+        Ok(())
+    }
 }

@@ -16,4 +16,5 @@ mod files;
 mod models;
 mod onnx;
 mod output;
+mod show;
 mod store;

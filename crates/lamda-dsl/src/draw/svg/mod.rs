@@ -25,7 +25,7 @@ const GUTTER: f64 = 40.0;
 /// The head of the page.
 const TITLE: f64 = 92.0;
 /// The narrowest and the widest column.
-const COLUMN: (f64, f64) = (270.0, 860.0);
+const COLUMN: (f64, f64) = (270.0, 1000.0);
 /// The shape of a screen: width over height.
 const SCREEN: f64 = 1.5;
 
@@ -54,7 +54,7 @@ pub fn svg(module: &Module, expansion: &Expansion) -> Result<String, DrawError> 
     let summary = summary(&trace);
     let name = trace.graph.name();
     let signature = module.model().map(crate::print::signature).unwrap_or_default();
-    let wide = (w + dw + MARGIN).max(460.0);
+    let wide = (w + dw + MARGIN).max(width(&summary, CHAR + 0.3).min(700.0) + 2.0 * MARGIN);
     let room = wide - 2.0 * MARGIN;
     page.text("h1", MARGIN, MARGIN + 16.0, &fitted(name, room, 13.4));
     page.text("sub", MARGIN, MARGIN + 38.0, &fitted(&summary, room, CHAR + 0.3));
@@ -113,13 +113,7 @@ fn classes(thing: &Thing, into: &mut Vec<Class>) {
         }
         _ => {}
     }
-    let inner: Vec<&Thing> = match &thing.kind {
-        Kind::Frame(frame) => frame.things.iter().collect(),
-        Kind::Skip(_, things) => things.iter().collect(),
-        Kind::Join(_, branches) => branches.iter().flatten().collect(),
-        _ => Vec::new(),
-    };
-    inner.into_iter().for_each(|t| classes(t, into));
+    thing.inner().into_iter().for_each(|t| classes(t, into));
 }
 
 /// The model itself: its stages, cut into columns.
@@ -174,7 +168,7 @@ impl<'s> Flow<'s> {
     fn height(&self, columns: usize) -> f64 {
         let whole: f64 = self.stages.iter().map(Stage::height).sum();
         let tallest = self.stages.iter().flat_map(|s| s.heights.iter().copied()).fold(0.0, f64::max);
-        let ports = 26.0 * (self.inputs.len().min(1) + self.outputs.len()) as f64 + 20.0;
+        let ports = 27.0 * (self.inputs.len() + self.outputs.len()) as f64 + 20.0;
         let mut height = ((whole + ports) / columns as f64).max(tallest + HEAD + 40.0);
         while self.columns(height).len() > columns {
             height *= 1.04;
@@ -192,7 +186,7 @@ impl<'s> Flow<'s> {
     /// The parts of stages in each column of a height.
     fn columns(&self, height: f64) -> Vec<Vec<Part>> {
         let mut columns = vec![Vec::new()];
-        let mut used = 30.0;
+        let mut used = 27.0 * self.inputs.len() as f64 + GAP;
         for (i, stage) in self.stages.iter().enumerate() {
             let head = stage.head();
             let mut from = 0;
@@ -231,20 +225,22 @@ impl<'s> Flow<'s> {
         let count = columns.len();
         for (c, column) in columns.iter().enumerate() {
             let mut y = top;
-            if c == 0
-                && let Some(input) = self.inputs.first()
-            {
-                port(page, x, y, w, input);
-                y += 22.0;
+            if c == 0 {
+                // The chain starts at the first input, so that one is the last of these.
+                for (i, input) in self.inputs.iter().rev().enumerate() {
+                    y += if i > 0 { 5.0 } else { 0.0 };
+                    port(page, x, y, w, input);
+                    y += 22.0;
+                }
             }
             for (p, part) in column.iter().enumerate() {
                 let stage = &self.stages[part.stage];
                 let Some(first) = stage.things.get(part.from) else { continue };
                 let bare = Thing { kind: Kind::Row(scene::Row::default()), shape: None };
-                let to = if stage.title.is_some() { &bare } else { first };
+                let to = if stage.title.is_some() && first.takes() { &bare } else { first };
                 match before {
                     Some((bx, by, _)) if p == 0 && c > 0 => {
-                        if !matches!(to.kind, Kind::Load(_)) {
+                        if to.takes() {
                             let told = flows.filter(|s| last.as_ref() != Some(s));
                             self.carry(page, (bx, by), (x, y), told);
                             last = told.cloned().or(last);
@@ -273,9 +269,12 @@ impl<'s> Flow<'s> {
                     }
                 };
                 y += height;
-                flows = match things.last() {
-                    Some(Thing { kind: Kind::Save(_), .. }) if stage.title.is_none() => flows,
-                    _ => stage.shape,
+                // A name does not change what flows.
+                let made = things.iter().rev().find(|t| !matches!(t.kind, Kind::Save(_)));
+                flows = match made {
+                    None => flows,
+                    Some(_) if part.to == stage.things.len() => stage.shape,
+                    Some(thing) => thing.shape.as_ref(),
                 };
                 if let Some(thing) = things.last() {
                     before = Some((x, y, if stage.title.is_some() { first } else { thing }));
@@ -291,14 +290,22 @@ impl<'s> Flow<'s> {
     }
 
     /// The outputs; how high they are.
-    fn end(&self, page: &mut Marks, (x, y): (f64, f64), flows: Option<&String>, last: &mut Option<String>) -> f64 {
+    fn end(
+        &self,
+        page: &mut Marks,
+        (x, y): (f64, f64),
+        flows: Option<&String>,
+        last: &mut Option<String>,
+    ) -> f64 {
         let mut height = 0.0;
         for (i, output) in self.outputs.iter().enumerate() {
             height += match i {
-                0 => {
+                // Several outputs are named values.
+                0 if self.outputs.len() == 1 => {
                     let to = Thing { kind: Kind::Row(scene::Row::default()), shape: None };
                     edge(page, (x + self.width / 2.0, y), None, &to, flows, last)
                 }
+                0 => GAP,
                 _ => 5.0,
             };
             port(page, x, y + height, self.width, output);
@@ -311,7 +318,14 @@ impl<'s> Flow<'s> {
     fn carry(&self, page: &mut Marks, (bx, by): (f64, f64), (x, y): (f64, f64), shape: Option<&String>) {
         let (from, to) = (bx + self.width / 2.0, x + self.width / 2.0);
         let middle = bx + self.width + GUTTER / 2.0;
-        let line = [(from, by), (from, by + 14.0), (middle, by + 14.0), (middle, y - 14.0), (to, y - 14.0), (to, y + 4.0)];
+        let line = [
+            (from, by),
+            (from, by + 14.0),
+            (middle, by + 14.0),
+            (middle, y - 14.0),
+            (to, y - 14.0),
+            (to, y + 4.0),
+        ];
         page.line("edge", &line);
         page.tip(to, y + 4.0);
         if let Some(shape) = shape {
@@ -371,7 +385,11 @@ impl<'s> Definitions<'s> {
             _ => format!("called {calls} times"),
         };
         let cost = definition.cost;
-        let share = format!("{called} · {} MACs · {}", if cost.macs == Some(0) { "0".into() } else { cost.text() }, percent(cost.share));
+        let share = format!(
+            "{called} · {} MACs · {}",
+            if cost.macs == Some(0) { "0".into() } else { cost.text() },
+            percent(cost.share)
+        );
         marks.text("s", 24.0, 38.0, &fitted(&share, w - 36.0, SMALL));
         marks.put(10.0, head, &inner.marks);
         Piece { height, marks }

@@ -45,10 +45,8 @@ impl Marks {
     /// The tip of an arrow down.
     pub(super) fn tip(&mut self, x: f64, y: f64) {
         let (left, right, top) = (n(x - 3.5), n(x + 3.5), n(y - 6.0));
-        let _ =
-            write!(self.0, "<path class=\"tip\" d=\"M{left} {top}L{right} {top}L{} {}Z\"/>", n(x), n(y));
+        let _ = write!(self.0, "<path class=\"tip\" d=\"M{left} {top}L{right} {top}L{} {}Z\"/>", n(x), n(y));
     }
-
 
     /// The tip of an arrow to the left, in the colour of a name.
     pub(super) fn tip_left(&mut self, hue: usize, x: f64, y: f64) {
@@ -62,8 +60,7 @@ impl Marks {
     }
 
     pub(super) fn circle(&mut self, class: &str, x: f64, y: f64, r: f64) {
-        let _ =
-            write!(self.0, "<circle class=\"{class}\" cx=\"{}\" cy=\"{}\" r=\"{}\"/>", n(x), n(y), n(r));
+        let _ = write!(self.0, "<circle class=\"{class}\" cx=\"{}\" cy=\"{}\" r=\"{}\"/>", n(x), n(y), n(r));
     }
 
     pub(super) fn text(&mut self, class: &str, x: f64, y: f64, text: &str) {

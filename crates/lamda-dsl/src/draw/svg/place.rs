@@ -65,7 +65,8 @@ pub(super) fn asked_by(things: &[Thing]) -> f64 {
 }
 
 fn row_width(row: &Row) -> f64 {
-    let words = width(&row.word, CHAR) + width(&row.rest, CHAR) + if row.rest.is_empty() { 0.0 } else { CHAR };
+    let words =
+        width(&row.word, CHAR) + width(&row.rest, CHAR) + if row.rest.is_empty() { 0.0 } else { CHAR };
     let minor: f64 = row.minor.iter().map(|m| width(m, CHAR) + 3.0 * CHAR).sum();
     let cost = row.cost.text();
     let cost = if cost.is_empty() { 0.0 } else { width(&cost, SMALL) + 14.0 };
@@ -126,14 +127,15 @@ impl Placer {
         let word = fitted(&row.word, room, CHAR);
         let rest = format!(" {}", row.rest);
         let left = room - width(&word, CHAR);
-        let rest = if row.rest.is_empty() || left < 3.0 * CHAR { String::new() } else { fitted(&rest, left, CHAR) };
+        let rest =
+            if row.rest.is_empty() || left < 3.0 * CHAR { String::new() } else { fitted(&rest, left, CHAR) };
         let left = left - width(&rest, CHAR);
         let minor: String = row.minor.iter().map(|m| format!(" · {m}")).collect();
         let minor = if left < 4.0 * CHAR { String::new() } else { fitted(&minor, left, CHAR) };
         marks.spans(16.0, 17.5, &[("w", &word), ("a", &rest), ("q", &minor)]);
-        if row.cost.share > 0.001 && self.most > 0.0 {
-            let long = (w - 12.0) * (row.cost.share / self.most).min(1.0);
-            marks.rect("bar", [6.0, 23.5, long.max(1.5), 2.0], 1.0);
+        let long = (w - 12.0) * (row.cost.share / self.most.max(f64::MIN_POSITIVE)).min(1.0);
+        if long >= 2.0 {
+            marks.rect("bar", [6.0, 23.5, long, 2.0], 1.0);
         }
         let all = format!("{} {}{minor}", row.word, row.rest);
         Piece { height, marks: marks.titled(&format!("{}\n{}", all.trim(), told(&row.cost))) }
@@ -216,14 +218,12 @@ impl Placer {
         let tallest = columns.iter().map(|c| c.2.height).fold(0.0, f64::max);
         let meet = top + tallest + bottom;
         let mut marks = Marks::default();
-        let mut fed = false;
         for ((x, wide, piece), branch) in columns.iter().zip(branches) {
             let middle = x + wide / 2.0;
             // What begins with a named value takes nothing from above.
-            let loads = matches!(branch.first().map(|t| &t.kind), Some(Kind::Load(_)));
+            let loads = branch.first().is_some_and(|t| !t.takes());
             let y = if loads { top + tallest - piece.height } else { top };
             if !loads {
-                fed = true;
                 marks.line("edge", &[(cx, 0.0), (cx, 8.0), (middle, 8.0), (middle, y)]);
                 if !branch.is_empty() {
                     marks.tip(middle, y);
@@ -234,9 +234,12 @@ impl Placer {
             let line = [(middle, end), (middle, meet - 9.0), (cx, meet - 9.0), (cx, meet)];
             marks.line("edge", &line);
         }
-        if !fed {
-            marks.line("edge", &[(cx, 0.0), (cx, 4.0)]);
+        // A split parts the channels at its head and joins them at its foot.
+        let split = row.word == "split";
+        if split {
+            marks.text("s", cx + 8.0, 4.0, "split");
         }
+        let row = &if split { Row { word: "cat".to_owned(), ..row.clone() } } else { row.clone() };
         marks.tip(cx, meet);
         let wide = row_width(row).max(64.0).min(w);
         let left = (cx - wide / 2.0).clamp(0.0, (w - wide).max(0.0));
@@ -315,8 +318,11 @@ pub(super) fn edge(
     shape: Option<&String>,
     last: &mut Option<String>,
 ) -> f64 {
-    if matches!(to.kind, Kind::Load(_)) {
+    if !to.takes() {
         return GAP;
+    }
+    if matches!(&to.kind, Kind::Frame(frame) if frame.instead) {
+        return GAP / 3.0;
     }
     if matches!(to.kind, Kind::Save(_)) {
         marks.line("edge", &[(cx, y), (cx, y + 4.0)]);
@@ -330,7 +336,8 @@ pub(super) fn edge(
         None => GAP,
     };
     // What goes around or forks has no box to point at.
-    let open = matches!(to.kind, Kind::Skip(..)) || matches!(&to.kind, Kind::Join(_, b) if beside(b).is_none());
+    let open =
+        matches!(to.kind, Kind::Skip(..)) || matches!(&to.kind, Kind::Join(_, b) if beside(b).is_none());
     marks.line("edge", &[(cx, y), (cx, y + height)]);
     if !open {
         marks.tip(cx, y + height);

@@ -1,7 +1,8 @@
 //! What is to be drawn: the tree of what was written, with costs and shapes, before anything has a place.
 //!
-//! Normalisations and activations stand in the box of what they follow. A repeat is drawn once with its number, the call
-//! of a block is a box, and its definition is drawn beside the model. What is beyond [`MOST`] statements of one pair of
+//! Normalisations and activations stand in the box of what they follow. A repeat is drawn once with its number, and so are
+//! equal statements that follow one another and keep the shape; the call of a block is a box, and its definition is drawn
+//! beside the model. What is beyond [`MOST`] statements of one pair of
 //! braces, or [`MOST_IN_ALL`], is one box that says how many they are.
 
 use super::paint::HUES;
@@ -23,6 +24,37 @@ pub(super) struct Thing {
     pub(super) kind: Kind,
     /// The shape of the value that leaves it.
     pub(super) shape: Option<String>,
+}
+
+impl Thing {
+    /// The largest share of a box in it.
+    fn most(&self) -> f64 {
+        match &self.kind {
+            Kind::Row(row) => row.cost.share,
+            _ => self.inner().into_iter().map(Thing::most).fold(0.0, f64::max),
+        }
+    }
+
+    /// The things in it.
+    pub(super) fn inner(&self) -> Vec<&Thing> {
+        match &self.kind {
+            Kind::Frame(frame) => frame.things.iter().collect(),
+            Kind::Skip(_, things) => things.iter().collect(),
+            Kind::Join(_, branches) => branches.iter().flatten().collect(),
+            Kind::Row(_) | Kind::Save(_) | Kind::Load(_) => Vec::new(),
+        }
+    }
+
+    /// Whether the value that flows enters it: what begins with a named value drops it.
+    pub(super) fn takes(&self) -> bool {
+        let first = |things: &[Thing]| things.first().is_none_or(Thing::takes);
+        match &self.kind {
+            Kind::Load(_) => false,
+            Kind::Frame(frame) => first(&frame.things),
+            Kind::Join(_, branches) => branches.iter().any(|b| first(b)),
+            Kind::Row(_) | Kind::Save(_) | Kind::Skip(..) => true,
+        }
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -59,6 +91,8 @@ pub(super) struct Row {
     pub(super) cost: Cost,
     /// How often it is repeated, when it alone is.
     pub(super) times: Option<String>,
+    /// How many equal statements it stands for, when they are written one after another.
+    pub(super) alike: usize,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -77,11 +111,13 @@ pub(super) struct Cost {
     pub(super) nodes: usize,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Frame {
     pub(super) title: String,
     /// Whether it is a stage with a card.
     pub(super) stage: bool,
+    /// Whether it is run instead of the thing before it.
+    pub(super) instead: bool,
     pub(super) cost: Option<Cost>,
     pub(super) times: Option<String>,
     pub(super) things: Vec<Thing>,
@@ -107,7 +143,7 @@ pub(super) struct Scene {
 
 impl Scene {
     pub(super) fn new(module: &Module, trace: &Trace<'_>) -> Scene {
-        let mut builder = Builder { module, trace, names: HashMap::new(), left: MOST_IN_ALL, most: 0.0 };
+        let mut builder = Builder { module, trace, names: HashMap::new(), left: MOST_IN_ALL };
         let (mut things, mut definitions) = (Vec::new(), Vec::new());
         for (i, item) in module.items.iter().enumerate() {
             let at = StmtPath { item: i as u32, steps: Vec::new() };
@@ -132,7 +168,9 @@ impl Scene {
                 });
             }
         }
-        Scene { things, definitions, most: builder.most }
+        let most =
+            definitions.iter().flat_map(|d| &d.things).chain(&things).map(Thing::most).fold(0.0, f64::max);
+        Scene { things, definitions, most }
     }
 }
 
@@ -141,8 +179,8 @@ struct Builder<'a> {
     trace: &'a Trace<'a>,
     /// The colours of names, by the item that they are in.
     names: HashMap<(u32, String), usize>,
+    /// How many statements may still be drawn.
     left: usize,
-    most: f64,
 }
 
 impl Builder<'_> {
@@ -152,15 +190,18 @@ impl Builder<'_> {
         for (i, stmt) in body.stmts.iter().enumerate() {
             let mut path = at.clone();
             path.steps.push((number, i as u32));
-            if i >= MOST || self.left == 0 {
+            if self.joins_row(stmt, &path, out.last_mut()) {
+                continue;
+            }
+            fold_alike(&mut out);
+            if out.len() >= MOST || self.left == 0 {
                 out.push(self.left_out(&body.stmts[i..], &path));
-                break;
+                return out;
             }
             self.left -= 1;
-            if !self.joins_row(stmt, &path, out.last_mut()) {
-                out.extend(self.stmt(stmt, &path));
-            }
+            out.extend(self.stmt(stmt, &path));
         }
+        fold_alike(&mut out);
         out
     }
 
@@ -175,13 +216,7 @@ impl Builder<'_> {
         }
         row.minor.push(call_head(call));
         let cost = self.cost(self.trace.nodes(path));
-        row.cost = Cost {
-            macs: row.cost.macs.zip(cost.macs).map(|(a, b)| a + b),
-            share: row.cost.share + cost.share,
-            params: row.cost.params + cost.params,
-            nodes: row.cost.nodes + cost.nodes,
-        };
-        self.most = self.most.max(row.cost.share);
+        row.cost = row.cost.and(cost);
         *shape = self.shape(path).or(shape.take());
         true
     }
@@ -200,10 +235,7 @@ impl Builder<'_> {
                             let load = Thing { kind: Kind::Load(name), shape: None };
                             thing(Kind::Join(row, vec![Vec::new(), vec![load]]))
                         }
-                        None => {
-                            self.most = self.most.max(row.cost.share);
-                            thing(Kind::Row(row))
-                        }
+                        None => thing(Kind::Row(row)),
                     };
                 }
                 let branches =
@@ -227,14 +259,20 @@ impl Builder<'_> {
                     return things;
                 }
                 let cost = Some(self.cost(nodes));
-                thing(Kind::Frame(Frame { title: String::new(), stage: false, cost, times, things }))
+                thing(Kind::Frame(Frame {
+                    title: "repeat".to_owned(),
+                    cost,
+                    times,
+                    things,
+                    ..Frame::default()
+                }))
             }
             StmtKind::If(cond) => self.choice(cond, path, "if"),
             StmtKind::Section(section) => {
                 let title = section.name.text.clone();
                 let things = self.body(&section.body, 0, path);
                 let cost = Some(self.cost(nodes));
-                thing(Kind::Frame(Frame { title, stage: true, cost, times: None, things }))
+                thing(Kind::Frame(Frame { title, stage: true, cost, things, ..Frame::default() }))
             }
             StmtKind::Ref(name) => thing(Kind::Load(self.name(path.item, &name.text))),
             StmtKind::Tap(names) => names
@@ -248,7 +286,7 @@ impl Builder<'_> {
         let mut out = Vec::new();
         let mut frame = |builder: &mut Self, title: String, body: &Body, number| {
             let things = builder.body(body, number, path);
-            let frame = Frame { title, stage: false, cost: None, times: None, things };
+            let frame = Frame { instead: title.starts_with("else"), title, things, ..Frame::default() };
             out.push(Thing { kind: Kind::Frame(frame), shape: None });
         };
         frame(self, format!("{word} {}", test(&cond.test)), &cond.then, 0);
@@ -331,21 +369,48 @@ impl Builder<'_> {
     fn left_out(&self, stmts: &[Stmt], first: &StmtPath) -> Thing {
         let mut nodes = Vec::new();
         let mut path = first.clone();
-        for _ in stmts {
-            nodes.extend_from_slice(self.trace.nodes(&path));
-            if let Some((_, i)) = path.steps.last_mut() {
-                *i += 1;
+        let start = path.steps.last().map_or(0, |(_, i)| *i);
+        for i in 0..stmts.len() as u32 {
+            if let Some((_, step)) = path.steps.last_mut() {
+                *step = start + i;
             }
+            nodes.extend_from_slice(self.trace.nodes(&path));
         }
         let last = stmts.last().map(head).unwrap_or_default();
         let rest = format!("{} more statements, up to {last}", stmts.len());
         let row = Row { word: "…".to_owned(), rest, cost: self.cost(&nodes), ..Row::default() };
-        let shape = nodes.last().and_then(|n| self.trace.shape(*n));
-        Thing { kind: Kind::Row(row), shape }
+        Thing { kind: Kind::Row(row), shape: self.shape(&path).or_else(|| self.shape(first)) }
+    }
+}
+
+/// Makes one box of the last two where they say the same and the second leaves the shape that the first does.
+fn fold_alike(things: &mut Vec<Thing>) {
+    let [.., Thing { kind: Kind::Row(a), shape: before }, Thing { kind: Kind::Row(b), shape: after }] =
+        &mut things[..]
+    else {
+        return;
+    };
+    let alike = a.word == b.word && a.rest == b.rest && a.minor == b.minor && a.mark == b.mark;
+    let counted = a.times.is_none() || a.alike > 1;
+    if alike && before == after && counted && b.times.is_none() && a.mark != Mark::None {
+        a.alike = a.alike.max(1) + 1;
+        a.times = Some(format!("×{}", a.alike));
+        a.cost = a.cost.and(b.cost);
+        things.pop();
     }
 }
 
 impl Cost {
+    /// Of both.
+    fn and(self, other: Cost) -> Cost {
+        Cost {
+            macs: self.macs.zip(other.macs).map(|(a, b)| a + b),
+            share: self.share + other.share,
+            params: self.params + other.params,
+            nodes: self.nodes + other.nodes,
+        }
+    }
+
     /// Its multiply-accumulates in short; nothing for zero.
     pub(super) fn text(&self) -> String {
         match self.macs {
