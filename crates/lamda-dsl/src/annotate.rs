@@ -26,6 +26,9 @@ pub fn annotate(
     print_with(module, Some(&|line| notes.of(line)))
 }
 
+/// Where nodes lie, in words.
+type Places<'a> = &'a dyn Fn(&[NodeId]) -> String;
+
 /// What is said of lines.
 pub(crate) struct CostNotes<'a> {
     module: &'a Module,
@@ -36,7 +39,7 @@ pub(crate) struct CostNotes<'a> {
     within: Option<&'a [NodeId]>,
     more: &'a dyn Fn(&[NodeId]) -> Option<String>,
     /// Where nodes lie, to be told too.
-    places: Option<&'a dyn Fn(&[NodeId]) -> String>,
+    places: Option<Places<'a>>,
     done: RefCell<HashSet<NodeId>>,
 }
 
@@ -56,7 +59,7 @@ impl<'a> CostNotes<'a> {
     }
 
     /// Also where the nodes lie.
-    pub(crate) fn with_places(self, places: &'a dyn Fn(&[NodeId]) -> String) -> CostNotes<'a> {
+    pub(crate) fn with_places(self, places: Places<'a>) -> CostNotes<'a> {
         CostNotes { places: Some(places), ..self }
     }
 

@@ -1,6 +1,6 @@
 //! Drawings: what reads JSON, DOT and XML reads them, nothing of the model is missing, hostile names stay text.
 
-#![expect(clippy::unwrap_used, reason = "a test may fail by panicking")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test may fail by panicking")]
 
 use lamda_dsl::syntax::{Item, Module, StmtKind};
 use lamda_dsl::{DrawError, Expansion, check, dot, expand, json, parse, svg};
@@ -133,7 +133,7 @@ fn read_dot(text: &str) -> (usize, usize, usize) {
             '"' => {
                 let mut quoted = String::from('"');
                 loop {
-                    match chars.next().expect("a string ends") {
+                    match chars.next().unwrap() {
                         '"' => break,
                         '\\' => quoted.extend(['\\', chars.next().unwrap()]),
                         '\n' => panic!("a string ends on its line"),

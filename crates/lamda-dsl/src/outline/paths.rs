@@ -11,13 +11,16 @@ pub(crate) struct Paths {
     root: Level,
 }
 
+/// A step of a node's path: a name and its number.
+type Key = (String, Option<usize>);
+
 #[derive(Default)]
 struct Level {
     /// How many nodes lie at this step and under it.
     size: usize,
     /// Steps by their order of first appearance.
-    order: Vec<(String, Option<usize>)>,
-    steps: BTreeMap<(String, Option<usize>), Level>,
+    order: Vec<Key>,
+    steps: BTreeMap<Key, Level>,
 }
 
 /// A step of a path or of a selector.
@@ -65,7 +68,7 @@ impl Paths {
 }
 
 impl Level {
-    fn insert(&mut self, steps: &[(String, Option<usize>)]) {
+    fn insert(&mut self, steps: &[Key]) {
         self.size += 1;
         let Some((first, rest)) = steps.split_first() else { return };
         if !self.steps.contains_key(first) {
@@ -76,14 +79,13 @@ impl Level {
 }
 
 fn cover(all: &Level, wanted: &Level, prefix: &str, out: &mut Vec<(String, String)>) {
-    let mut done: Vec<&(String, Option<usize>)> = Vec::new();
+    let mut done: Vec<&Key> = Vec::new();
     for step in &wanted.order {
         if done.contains(&step) {
             continue;
         }
-        let whole = |s: &(String, Option<usize>)| {
-            wanted.steps.get(s).zip(all.steps.get(s)).is_some_and(|(w, a)| w.size == a.size)
-        };
+        let whole =
+            |s: &Key| wanted.steps.get(s).zip(all.steps.get(s)).is_some_and(|(w, a)| w.size == a.size);
         let (Some(w), Some(a)) = (wanted.steps.get(step), all.steps.get(step)) else { continue };
         if w.size != a.size {
             cover(a, w, &format!("{prefix}{}.", step_text(step)), out);
@@ -106,14 +108,14 @@ fn cover(all: &Level, wanted: &Level, prefix: &str, out: &mut Vec<(String, Strin
     }
 }
 
-fn step_text((name, index): &(String, Option<usize>)) -> String {
+fn step_text((name, index): &Key) -> String {
     match index {
         Some(index) => format!("{name}[{index}]"),
         None => name.clone(),
     }
 }
 
-fn steps_of(path: &str) -> Vec<(String, Option<usize>)> {
+fn steps_of(path: &str) -> Vec<Key> {
     let step = |text: &str| match text.strip_suffix(']').and_then(|t| t.rsplit_once('[')) {
         Some((name, index)) => match index.parse() {
             Ok(index) => (name.to_owned(), Some(index)),
@@ -131,10 +133,10 @@ pub(crate) fn select(graph: &Graph, selector: &str) -> Vec<NodeId> {
         return Vec::new();
     };
     let paths: Vec<_> = graph.iter().map(|(id, node)| (id, steps_of(&node.path))).collect();
-    let mut chosen: Vec<&(NodeId, Vec<(String, Option<usize>)>)> = paths.iter().collect();
+    let mut chosen: Vec<&(NodeId, Vec<Key>)> = paths.iter().collect();
     for (depth, step) in steps.iter().enumerate() {
         // Numbers from the end count within one level.
-        let mut counts: BTreeMap<Vec<(String, Option<usize>)>, usize> = BTreeMap::new();
+        let mut counts: BTreeMap<Vec<Key>, usize> = BTreeMap::new();
         for (_, path) in &chosen {
             if let Some((_, index)) = path.get(depth).filter(|s| s.0 == step.name) {
                 let count = counts.entry(path[..depth].to_vec()).or_default();

@@ -77,9 +77,9 @@ impl Marks {
         self.0 += "</text>";
     }
 
-    /// Other marks, moved, with a text that is shown beside the pointer.
+    /// Other marks, moved.
     pub(super) fn put(&mut self, x: f64, y: f64, marks: &Marks) {
-        let _ = write!(self.0, "<g transform=\"translate({} {})\">{}</g>\n", n(x), n(y), marks.0);
+        let _ = writeln!(self.0, "<g transform=\"translate({} {})\">{}</g>", n(x), n(y), marks.0);
     }
 
     /// What is said of these marks when they are pointed at.
