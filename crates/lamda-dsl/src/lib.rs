@@ -11,10 +11,13 @@
 mod annotate;
 mod card;
 mod check;
+mod class;
+mod draw;
 pub mod edit;
 mod expand;
 mod lex;
 mod onnx_names;
+mod outline;
 mod parse;
 mod print;
 mod raise;
@@ -22,11 +25,14 @@ mod render;
 mod suggest;
 pub mod syntax;
 pub mod table;
+mod trace;
 mod whole;
 
 pub use annotate::annotate;
 pub use card::card;
+pub use draw::{DrawError, JSON_SCHEMA, dot, json, svg};
 pub use expand::{CallSite, Expansion, MAX_ELEMENTS, MAX_NODES, MAX_TURNS, MAX_WIDTH, Origin, Site, expand};
+pub use outline::{Entry, Outline, OutlineError, OutlineOptions, approximate_tokens, outline};
 pub use parse::{MAX_BYTES, MAX_FAULTS, parse, parse_edits};
 pub use print::print;
 pub use raise::{RaiseError, raise};

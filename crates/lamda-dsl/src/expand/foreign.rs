@@ -200,7 +200,8 @@ impl<'m> Expander<'m> {
             }
         }
         let first = outputs.first().copied().unwrap_or(value);
-        let origin = Origin { span: at.span(), stmt: self.stmt.clone(), call: self.call, site: self.site };
+        let (stmt, turns) = (self.stmt.clone(), self.turns.clone());
+        let origin = Origin { span: at.span(), stmt, call: self.call, site: self.site, turns };
         let op = op.into();
         self.sketch.nodes.push(Pending {
             step,
