@@ -6,6 +6,7 @@
 
 mod flow;
 mod operators;
+mod projection;
 
 use crate::expand::axis_word;
 use crate::syntax::{
@@ -232,6 +233,13 @@ impl Raiser<'_> {
         {
             let body = Body::new(bodies.pop().unwrap_or_default());
             return Ok(Stmt::new(StmtKind::Skip(Skip { kind: SkipKind::Exact, body })));
+        }
+        if let ([shortcut, made], Op::Arithmetic(Arithmetic::Add)) = (&step.ends[..], &node.op) {
+            let alone = |v: ValueId| self.flow.uses(v) == 1 && !self.flow.named.contains(&v);
+            if projection::is_projection(self.graph, step.from, *shortcut, *made, alone) {
+                let body = Body::new(bodies.pop().unwrap_or_default());
+                return Ok(Stmt::new(StmtKind::Skip(Skip { kind: SkipKind::Projected, body })));
+            }
         }
         if let Some(se) = operators::squeeze_excite(self.graph, step, node) {
             return Ok(se.into());

@@ -1,0 +1,94 @@
+//! How long a text is: an estimate of its tokens, by which foldings are compared. Words, signs and groups of three digits
+//! count one, as in the encodings of large language models; the space before a number counts one too.
+
+use super::tree::{ChainId, Forest, Head, Unit};
+use crate::syntax::{Compare, Expr, SkipKind, Value};
+
+/// A value behind `=` or in a list.
+pub(super) fn value(v: &Value) -> usize {
+    match v {
+        Value::Expr(e) => expr(e),
+        Value::Size(sizes) => 2 * sizes.len() - 1,
+        Value::Bool(_) | Value::None => 1,
+        Value::List(values) | Value::Tuple(values) => {
+            1 + values.iter().map(|v| value(v) + 2).sum::<usize>()
+        }
+        Value::Ref(_) => 2,
+        Value::Text(text) => 2 + text.len() / 4,
+    }
+}
+
+pub(super) fn expr(e: &Expr) -> usize {
+    match e {
+        Expr::Number(n) => {
+            let text = crate::print::number(*n);
+            text.split(['.', '-']).map(|part| part.len().div_ceil(3)).sum::<usize>()
+                + text.matches(['.', '-']).count()
+        }
+        Expr::Name(name) if name.text.contains('_') => 2,
+        Expr::Name(_) => 1,
+        Expr::Neg(x) => 1 + expr(x),
+        Expr::Binary(_, l, r) => 1 + expr(l) + expr(r),
+        Expr::Func(_, args) => 2 + args.iter().map(|a| expr(a) + 1).sum::<usize>(),
+    }
+}
+
+/// An argument with what is before it.
+pub(super) fn arg(name: Option<&str>, v: &Value) -> usize {
+    let digit = matches!(v, Value::Expr(Expr::Number(_)) | Value::Size(_));
+    match name {
+        Some(_) => 2 + value(v),
+        None => usize::from(digit) + value(v),
+    }
+}
+
+pub(super) fn compare(test: &Compare) -> usize {
+    expr(&test.left) + test.right.as_ref().map_or(0, |(_, r)| 2 + expr(r))
+}
+
+impl Forest {
+    /// A statement without what separates it from the next.
+    pub(super) fn unit_cost(&self, unit: &Unit) -> usize {
+        let bodies: usize = unit.bodies.iter().map(|&b| 2 + self.chain_cost(b)).sum();
+        let args: usize = match unit.head {
+            Head::Block(b) => self.call_cost(b, &unit.args),
+            _ => unit.args.iter().map(|(n, v)| arg(n.as_deref(), v)).sum(),
+        };
+        let head = match &unit.head {
+            Head::Call(_) | Head::Block(_) | Head::Skip(SkipKind::Exact) | Head::Repeat => 1,
+            Head::Skip(_) | Head::Opaque(_) => 2,
+            Head::If(test) => 1 + compare(test),
+        };
+        head + args + bodies
+    }
+
+    pub(super) fn chain_cost(&self, chain: ChainId) -> usize {
+        self.chains[chain].units.iter().map(|u| self.unit_cost(u) + 1).sum()
+    }
+
+    /// The arguments of a call of a block.
+    fn call_cost(&self, block: usize, args: &[(Option<String>, Value)]) -> usize {
+        let mut cost = 0;
+        for (i, (param, default)) in self.blocks[block].params.iter().enumerate() {
+            let given = args.iter().find(|(n, _)| n.as_ref() == Some(param)).map(|(_, v)| v);
+            if let Some(value) = given.filter(|v| Some(*v) != default.as_ref()) {
+                let plain = i == 0 && default.is_none();
+                cost += arg((!plain).then_some(param), value);
+            }
+        }
+        cost
+    }
+
+    /// The whole text without the model's head.
+    pub(super) fn cost(&self) -> usize {
+        let blocks = self.blocks.iter().filter(|b| b.live);
+        let heads: usize = blocks.map(|b| definition(&b.params) + self.chain_cost(b.body)).sum();
+        heads + self.chain_cost(self.root)
+    }
+}
+
+/// The head and the braces of a definition.
+pub(super) fn definition(params: &[(String, Option<Value>)]) -> usize {
+    let given: usize = params.iter().map(|(_, d)| 2 + d.as_ref().map_or(0, |d| 1 + value(d))).sum();
+    5 + given
+}

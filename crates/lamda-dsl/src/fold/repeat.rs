@@ -1,0 +1,223 @@
+//! Finding repeats: each chain is cut into single units, `repeat n { }` and calls with lists, so that its text is as
+//! short as can be (dynamic programming over the chain, from its end).
+
+use super::cost;
+use super::slots::{Filled, Flat, Flats, Role, Slot, both};
+use super::tree::{ChainId, Forest, Head, Unit};
+use crate::syntax::{SkipKind, Value};
+
+/// Units of one turn.
+const MAX_PERIOD: usize = 24;
+/// Values of a list: longer ones are miscounted by whoever writes them.
+const MAX_LIST: usize = 8;
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Choice {
+    Single,
+    Repeat { period: usize, turns: usize },
+    /// Calls of one block, one for each value of its lists.
+    Calls(usize),
+}
+
+/// Finds the repeats of every chain.
+pub(super) fn repeats(forest: &mut Forest) {
+    for chain in forest.reachable().into_iter().rev() {
+        let mut flats: Flats = vec![Vec::new(); forest.chains.len()];
+        let mut inner = Vec::new();
+        forest.collect(chain, &mut inner);
+        for &c in inner.iter().rev() {
+            flats[c] = forest.chains[c].units.iter().map(|u| forest.flat(u, &flats)).collect();
+        }
+        cut(forest, chain, &flats[chain]);
+    }
+}
+
+fn cut(forest: &mut Forest, chain: ChainId, flats: &[Flat]) {
+    let n = flats.len();
+    let mut best = vec![(0usize, Choice::Single); n + 1];
+    for i in (0..n).rev() {
+        let mut here = (flats[i].cost + 1 + best[i + 1].0, Choice::Single);
+        for period in 1..=MAX_PERIOD.min((n - i) / 2) {
+            let mut run = Run::new(&flats[i..i + period]);
+            let turn = |t: usize| &flats[i + t * period..i + (t + 1) * period];
+            let mut turns = 1;
+            while i + (turns + 1) * period <= n && run.take(turn(turns)) {
+                turns += 1;
+                let rest = best[i + turns * period].0;
+                if let Some(cost) = run.repeat_cost(turns)
+                    && cost + rest < here.0
+                {
+                    here = (cost + rest, Choice::Repeat { period, turns });
+                }
+                let calls = period == 1 && matches!(forest.chains[chain].units[i].head, Head::Block(_));
+                if let Some(cost) = run.calls_cost(turns).filter(|_| calls)
+                    && cost + rest < here.0
+                {
+                    here = (cost + rest, Choice::Calls(turns));
+                }
+            }
+        }
+        best[i] = here;
+    }
+    let old = std::mem::take(&mut forest.chains[chain].units);
+    let mut made: Vec<Unit> = Vec::new();
+    let mut i = 0;
+    while i < n {
+        match best[i].1 {
+            Choice::Single => {
+                made.push(old[i].clone());
+                i += 1;
+            }
+            Choice::Repeat { period, turns } => {
+                let mut run = Run::new(&flats[i..i + period]);
+                (1..turns).for_each(|t| {
+                    run.take(&flats[i + t * period..i + (t + 1) * period]);
+                });
+                let mut filled = run.filled(turns, true).into_iter();
+                let mut next = || filled.next().unwrap_or(Filled::Default);
+                let inner = old[i..i + period].iter().map(|u| forest.with_slots(u, &mut next)).collect();
+                let (enter, exit) = (old[i].enter, old[i + turns * period - 1].exit);
+                let body = forest.add(super::tree::Ty::UNKNOWN, inner);
+                let args = vec![(None, turns.into())];
+                made.push(Unit { head: Head::Repeat, args, bodies: vec![body], enter, exit });
+                i += period * turns;
+            }
+            Choice::Calls(calls) => {
+                let mut run = Run::new(&flats[i..=i]);
+                (1..calls).for_each(|t| {
+                    run.take(&flats[i + t..=i + t]);
+                });
+                let mut filled = run.filled(calls, false).into_iter();
+                let mut next = || filled.next().unwrap_or(Filled::Default);
+                let unit = forest.with_slots(&old[i], &mut next);
+                made.push(Unit { exit: old[i + calls - 1].exit, ..unit });
+                i += calls;
+            }
+        }
+    }
+    forest.chains[chain].units = made;
+}
+
+/// Turns that follow one another, compared slot by slot.
+struct Run<'f> {
+    first: Vec<&'f Flat>,
+    columns: Vec<Column<'f>>,
+    /// What one turn takes when nothing in it differs.
+    cost: usize,
+}
+
+struct Column<'f> {
+    slots: Vec<&'f Slot>,
+    kind: Option<SkipKind>,
+    /// Whether all turns agree.
+    same: bool,
+    /// Whether all turns but the first agree.
+    rest: bool,
+    default: bool,
+    /// The cost of all values.
+    values: usize,
+}
+
+impl<'f> Run<'f> {
+    fn new(first: &'f [Flat]) -> Run<'f> {
+        let columns = first.iter().flat_map(|f| &f.slots).map(Column::new).collect();
+        Run { first: first.iter().collect(), columns, cost: first.iter().map(|f| f.cost + 1).sum() }
+    }
+
+    /// Takes in one more turn, if it has the shape of the others.
+    fn take(&mut self, turn: &'f [Flat]) -> bool {
+        let fits = |(a, b): (&&Flat, &Flat)| {
+            a.strict == b.strict && !a.lists && !b.lists && a.slots.len() == b.slots.len()
+        };
+        if !self.first.iter().zip(turn).all(fits) {
+            return false;
+        }
+        let slots = turn.iter().flat_map(|f| &f.slots);
+        self.columns.iter_mut().zip(slots).all(|(column, slot)| column.take(slot))
+    }
+
+    /// What the repeat takes, if lists can say it.
+    fn repeat_cost(&self, turns: usize) -> Option<usize> {
+        let mut cost = 6 + self.cost;
+        for column in &self.columns {
+            cost = cost + column.listed(turns, true)? - column.slots[0].cost();
+        }
+        Some(cost)
+    }
+
+    /// What a call with lists takes; some value must differ.
+    fn calls_cost(&self, calls: usize) -> Option<usize> {
+        let mut cost = self.cost;
+        for column in &self.columns {
+            cost = cost + column.listed(calls, false)? - column.slots[0].cost();
+        }
+        self.columns.iter().any(|c| !c.same).then_some(cost)
+    }
+
+    fn filled(&self, turns: usize, repeat: bool) -> Vec<Filled> {
+        self.columns.iter().map(|c| c.filled(turns, repeat)).collect()
+    }
+}
+
+impl<'f> Column<'f> {
+    fn new(slot: &'f Slot) -> Column<'f> {
+        let kind = match slot.role {
+            Role::Kind(kind) => Some(kind),
+            _ => None,
+        };
+        let values = cost::value(&slot.value);
+        Column { slots: vec![slot], kind, same: true, rest: true, default: slot.is_default, values }
+    }
+
+    fn take(&mut self, slot: &'f Slot) -> bool {
+        if let (Some(kind), Role::Kind(other)) = (self.kind, &slot.role) {
+            self.kind = both(kind, *other);
+            return self.kind.is_some();
+        }
+        // In a turn `c_in` is what enters the turn.
+        if slot.top && (slot.has_c_in() || self.slots[0].has_c_in()) {
+            return false;
+        }
+        self.same &= self.slots[0].value == slot.value;
+        self.rest &= self.slots.get(1).is_none_or(|s| s.value == slot.value);
+        self.default &= slot.is_default;
+        let scalar = |s: &Slot| !matches!(s.value, Value::List(_) | Value::None);
+        if !self.same && !self.default && (slot.turned || !scalar(slot) || !scalar(self.slots[0])) {
+            return false;
+        }
+        self.values += cost::value(&slot.value);
+        self.slots.push(slot);
+        true
+    }
+
+    /// What the slot takes when it says all turns.
+    fn listed(&self, turns: usize, repeat: bool) -> Option<usize> {
+        let first = self.slots[0];
+        if self.kind.is_some() || self.default {
+            return Some(0);
+        }
+        if self.same {
+            return Some(Slot { is_default: false, ..first.clone() }.cost());
+        }
+        let Role::Arg { plain, .. } = first.role else { return None };
+        let name = if plain { 1 } else { 2 };
+        match repeat && self.rest && turns > 2 {
+            true => Some(name + 5 + cost::value(&first.value) + cost::value(&self.slots[1].value) - 1),
+            false => (turns <= MAX_LIST).then_some(name + 2 * turns + self.values),
+        }
+    }
+
+    fn filled(&self, turns: usize, repeat: bool) -> Filled {
+        if let Some(kind) = self.kind {
+            return Filled::Kind(kind);
+        }
+        if self.default {
+            return Filled::Default;
+        }
+        if self.same {
+            return Filled::Value(self.slots[0].value.clone());
+        }
+        let count = if repeat && self.rest && turns > 2 { 2 } else { turns };
+        Filled::Value(Value::List(self.slots.iter().take(count).map(|s| s.value.clone()).collect()))
+    }
+}
