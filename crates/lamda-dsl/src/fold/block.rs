@@ -20,6 +20,8 @@ use std::ops::Range;
 const MAX_GROUP: usize = 64;
 /// Groups that are looked at closely in each round.
 const CLOSE: usize = 24;
+/// What it is worth that one more place is a call of a block, beside what it saves.
+const REGULAR: isize = 8;
 /// The least that a block must save.
 const LEAST_SAVING: isize = 4;
 
@@ -52,16 +54,17 @@ pub(super) struct Candidate {
     parts: Vec<Range<usize>>,
 }
 
-/// The block that saves most.
-pub(super) fn best(forest: &mut Forest) -> Option<Candidate> {
+/// The blocks that save most, the best first.
+pub(super) fn best(forest: &mut Forest, count: usize) -> Vec<Candidate> {
     let flats = forest.flats();
     let mut found: Vec<Candidate> = Vec::new();
     for (pattern, places) in classes(forest, &flats) {
-        // Where nothing can save more than what was found, the rest is not looked at.
         found.extend(extend(forest, &flats, pattern, places));
     }
-    let first = found.into_iter().reduce(|a, b| if b.saving > a.saving { b } else { a })?;
-    (first.saving >= LEAST_SAVING).then_some(first)
+    found.retain(|c| c.saving >= LEAST_SAVING);
+    found.sort_by_key(|c| std::cmp::Reverse(c.saving));
+    found.truncate(count);
+    found
 }
 
 /// Puts the block in and calls in its places.
@@ -103,14 +106,14 @@ fn classes(forest: &Forest, flats: &Flats) -> Vec<(Pattern, Vec<Place>)> {
                     break;
                 }
                 unit.strict.hash(&mut hasher);
-                if begins(flats, chain, end) {
+                if ends(flats, chain, end) {
                     groups.entry(hasher.finish()).or_default().push((chain, start..end));
                 }
             }
         }
     }
     let cost = |(chain, units): &(ChainId, Range<usize>)| {
-        flats[*chain][units.clone()].iter().map(|u| u.cost + 1).sum::<usize>()
+        forest.chains[*chain].units[units.clone()].iter().map(|u| forest.place_cost(*chain, u)).sum::<usize>()
     };
     let mut classes: Vec<(usize, Vec<(ChainId, Range<usize>)>)> = Vec::new();
     for places in groups.into_values() {
@@ -152,9 +155,14 @@ fn classes(forest: &Forest, flats: &Flats) -> Vec<(Pattern, Vec<Place>)> {
     classes.into_iter().map(pattern).collect()
 }
 
-/// Whether a group may begin at a unit, or end before it.
+/// Whether a group may begin at a unit.
 fn begins(flats: &Flats, chain: ChainId, at: usize) -> bool {
-    at == 0 || flats[chain].get(at).is_none_or(|u| !u.minor)
+    at == 0 || flats[chain].get(at).is_none_or(|u| u.begins)
+}
+
+/// Whether a group may end before a unit.
+fn ends(flats: &Flats, chain: ChainId, at: usize) -> bool {
+    flats[chain].get(at).is_none_or(|u| u.ends)
 }
 
 /// The pattern with all places that make the text shorter.
@@ -181,7 +189,8 @@ fn extend(forest: &mut Forest, flats: &Flats, pattern: Pattern, places: Vec<Plac
             let mut with_parts = parts.clone();
             with_parts.extend(missing.filter(|m| !parts.contains(m)));
             let Some(found) = weigh(forest, flats, &pattern, &with, &with_parts) else { continue };
-            if best.as_ref().is_none_or(|b| found.0 > b.0) {
+            let reward = REGULAR * (with.len() - places.len()) as isize;
+            if best.as_ref().is_none_or(|b| found.0 + reward > b.0) {
                 (best, places, parts) = (Some(found), with, with_parts);
             }
         }
@@ -266,7 +275,7 @@ fn matches(
             };
             let overlaps = here.iter().any(|r| r.start < end && start < r.end);
             let open = flats[chain][start..end].iter().any(|u| !u.closed);
-            if overlaps || open || !begins(flats, chain, end) {
+            if overlaps || open || !ends(flats, chain, end) {
                 continue;
             }
             from = end;
@@ -289,7 +298,10 @@ fn weigh(
     let solved = solve(&rows, &parts_of)?;
     let before: usize = places
         .iter()
-        .map(|p| flats[p.chain][p.units.clone()].iter().map(|u| u.cost + 1).sum::<usize>())
+        .map(|p| {
+            let units = &forest.chains[p.chain].units[p.units.clone()];
+            units.iter().map(|u| forest.place_cost(p.chain, u)).sum::<usize>()
+        })
         .sum();
     let slot_costs: isize = rows[0]
         .slots
@@ -307,11 +319,14 @@ fn weigh(
         })
         .sum();
     let at = &pattern.place;
-    let body: usize = flats[at.chain][at.units.clone()].iter().map(|u| u.cost + 1).sum();
+    let body = body_cost(forest, flats, pattern, &solved.filled);
     let params: Vec<(String, Option<Value>)> =
         solved.params.iter().map(|p| (p.name.clone(), p.default.clone())).collect();
     let tests: usize = solved.tests.iter().map(|(t, plain)| 4 + cost::compare(t) + usize::from(plain.is_some())).sum();
-    let mut after = (cost::definition(&params) + body + tests) as isize + slot_costs;
+    let composite = |u: &Unit| matches!(u.head, Head::Block(_)) || u.bodies.iter().any(|&b| forest.calls(b));
+    let nested = forest.chains[at.chain].units[at.units.clone()].iter().any(composite);
+    let head = cost::definition(&params) + if nested { cost::COMPOSITE } else { 0 };
+    let mut after = (head + body + tests) as isize + slot_costs;
     // Equal calls one behind another become a repeat.
     let given = |i: usize| {
         let args = solved.params.iter().enumerate().filter(move |(_, p)| p.values[i] != p.default);
@@ -325,9 +340,29 @@ fn weigh(
             && places[i - 1].chain == places[i].chain
             && places[i - 1].units.end == places[i].units.start;
         let same = behind && solved.params.iter().all(|p| p.values[i] == p.values[i - 1]);
-        after += if same { 1 } else { 2 + given(i).sum::<usize>() as isize };
+        let separator = if places[i].chain == forest.root { 2 } else { 1 };
+        after += if same { 1 } else { 1 + separator + given(i).sum::<usize>() as isize };
     }
     Some((before as isize - after, solved))
+}
+
+/// What the pattern takes where it stands; equal turns behind one another become a repeat.
+fn body_cost(forest: &Forest, flats: &Flats, pattern: &Pattern, filled: &[Filled]) -> usize {
+    let units = &flats[pattern.place.chain][pattern.place.units.clone()];
+    let whole: usize = units.iter().map(|u| u.cost + 1).sum();
+    let n = units.len();
+    for period in (1..=n / 2).filter(|p| n.is_multiple_of(*p)) {
+        let width: usize = units[..period].iter().map(|u| u.slots.len()).sum();
+        let same = (period..n).all(|i| units[i].strict == units[i - period].strict)
+            && (width..filled.len()).all(|i| filled[i] == filled[i - width]);
+        if same {
+            let place = &pattern.place;
+            let turn = &forest.chains[place.chain].units[place.units.start..place.units.start + period];
+            let braces = turn.iter().any(|u| !u.bodies.is_empty());
+            return whole.min(whole / (n / period) + 5 + if braces { cost::COMPOSITE } else { 0 });
+        }
+    }
+    whole
 }
 
 /// The slots of a place, beside those of the pattern.

@@ -4,6 +4,14 @@
 use super::tree::{ChainId, Forest, Head, Unit};
 use crate::syntax::{Compare, Expr, SkipKind, Value};
 
+/// What fits on a line.
+const LINE: usize = 40;
+/// What a block costs its reader, beside its text.
+const BLOCK: usize = 6;
+
+/// What a block of blocks, or of turns that have braces, costs beside that.
+pub(super) const COMPOSITE: usize = 16;
+
 /// A value behind `=` or in a list.
 pub(super) fn value(v: &Value) -> usize {
     match v {
@@ -62,8 +70,35 @@ impl Forest {
         head + args + bodies
     }
 
+    /// The statements of a chain with what separates them. Braces that do not fit on a line are broken.
     pub(super) fn chain_cost(&self, chain: ChainId) -> usize {
-        self.chains[chain].units.iter().map(|u| self.unit_cost(u) + 1).sum()
+        let units = &self.chains[chain].units;
+        let plain: usize = units.iter().map(|u| self.unit_cost(u) + 1).sum();
+        match chain == self.root || plain > LINE {
+            true => plain + 2 + units.iter().filter(|u| !u.is_minor()).count(),
+            false => plain,
+        }
+    }
+
+    /// A unit of a chain with what separates it from the next.
+    pub(super) fn place_cost(&self, chain: ChainId, unit: &Unit) -> usize {
+        self.unit_cost(unit) + if chain == self.root && !unit.is_minor() { 2 } else { 1 }
+    }
+
+    /// What a block of blocks, or of turns that have braces, costs its reader beside that.
+    pub(super) fn composite(&self, chain: ChainId) -> usize {
+        let braces = |u: &Unit| u.bodies.iter().any(|&b| self.chains[b].units.iter().any(|u| !u.bodies.is_empty()));
+        if self.calls(chain) || self.chains[chain].units.iter().any(|u| u.head == Head::Repeat && braces(u)) {
+            COMPOSITE
+        } else {
+            0
+        }
+    }
+
+    /// Whether a chain calls a block.
+    pub(super) fn calls(&self, chain: ChainId) -> bool {
+        let calls = |u: &Unit| matches!(u.head, Head::Block(_)) || u.bodies.iter().any(|&b| self.calls(b));
+        self.chains[chain].units.iter().any(calls)
     }
 
     /// The arguments of a call of a block.
@@ -82,7 +117,8 @@ impl Forest {
     /// The whole text without the model's head.
     pub(super) fn cost(&self) -> usize {
         let blocks = self.blocks.iter().filter(|b| b.live);
-        let heads: usize = blocks.map(|b| definition(&b.params) + self.chain_cost(b.body)).sum();
+        let heads: usize =
+            blocks.map(|b| definition(&b.params) + self.chain_cost(b.body) + self.composite(b.body)).sum();
         heads + self.chain_cost(self.root)
     }
 }
@@ -90,5 +126,5 @@ impl Forest {
 /// The head and the braces of a definition.
 pub(super) fn definition(params: &[(String, Option<Value>)]) -> usize {
     let given: usize = params.iter().map(|(_, d)| 2 + d.as_ref().map_or(0, |d| 1 + value(d))).sum();
-    5 + given
+    5 + BLOCK + given
 }

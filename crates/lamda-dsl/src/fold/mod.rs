@@ -25,6 +25,8 @@ use crate::syntax::{Item, Module};
 use lamda_ir::{Graph, canonical_order, structural_hash};
 use tree::Forest;
 
+/// Blocks that are tried as the first.
+const FIRST_BLOCKS: usize = 3;
 /// Blocks that are looked for.
 const MAX_BLOCKS: usize = 12;
 
@@ -88,19 +90,28 @@ pub(crate) fn fold_counted(graph: &Graph) -> Result<(Module, usize), RaiseError>
     Ok((raised, given_up))
 }
 
-/// The foldings with the first blocks that were found, the shortest first.
+/// The foldings with the first blocks that were found, the shortest first. The first block decides most, so several are
+/// tried.
 fn candidates(mut forest: Forest) -> Vec<Forest> {
-    let mut found = Vec::new();
-    for _ in 0..=MAX_BLOCKS {
-        let mut made = forest.clone();
-        repeat::repeats(&mut made);
-        inline::inline(&mut made);
-        found.push((made.cost(), made));
-        match block::best(&mut forest) {
-            Some(candidate) => block::apply(&mut forest, &candidate),
-            None => break,
+    let mut found = vec![finished(&forest)];
+    for first in block::best(&mut forest, FIRST_BLOCKS) {
+        let mut forest = forest.clone();
+        block::apply(&mut forest, &first);
+        found.push(finished(&forest));
+        for _ in 1..MAX_BLOCKS {
+            let Some(next) = block::best(&mut forest, 1).pop() else { break };
+            block::apply(&mut forest, &next);
+            found.push(finished(&forest));
         }
     }
     found.sort_by_key(|(cost, _)| *cost);
     found.into_iter().map(|(_, forest)| forest).collect()
+}
+
+/// With its repeats, and without blocks that are called once.
+fn finished(forest: &Forest) -> (usize, Forest) {
+    let mut made = forest.clone();
+    repeat::repeats(&mut made);
+    inline::inline(&mut made);
+    (made.cost(), made)
 }

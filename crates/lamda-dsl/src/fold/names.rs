@@ -1,6 +1,6 @@
 //! Names for what was found: blocks by what is in them, labels by where the network repeats.
 //!
-//! A block that begins with a skip is `layer` (with attention), `mb` (pointwise, depthwise, pointwise), `bottleneck`
+//! A block with several calls or repeats is a `stage`. One that begins with a skip is `layer` (with attention), `mb` (pointwise, depthwise, pointwise), `bottleneck`
 //! (pointwise, spatial, pointwise), `basic` (two spatial convolutions), `residual` else. One with a `split` or a `shuffle` is
 //! `unit`; a convolution before a `cat` is `fire`; another `cat` is `dense` where a branch is empty, `inception` else; another sum
 //! is `residual`. Depthwise and pointwise are `ds`; two spatial convolutions `double`; what begins with `upsample` is `up`, with a pool
@@ -52,7 +52,10 @@ fn wanted(forest: &Forest, body: ChainId) -> String {
         words.iter().map(String::as_str).filter(|w| matches!(*w, "point" | "conv" | "dwconv" | "linear")).collect();
     let skips = |u: &Unit| matches!(u.head, Head::Skip(_));
     let at = |word: &str| units.iter().position(|u| matches!(&u.head, Head::Call(w) if w == word));
-    let name = if has("attention") {
+    let calls = units.iter().filter(|u| matches!(u.head, Head::Block(_) | Head::Repeat)).count();
+    let name = if calls > 1 {
+        "stage"
+    } else if has("attention") {
         "layer"
     } else if units.first().is_some_and(skips) {
         match weighty[..] {
@@ -81,7 +84,7 @@ fn wanted(forest: &Forest, body: ChainId) -> String {
     } else if at("maxpool") == Some(0) || at("avgpool") == Some(0) {
         "down"
     } else if units.len() <= 4 && units.iter().all(|u| matches!(u.head, Head::Call(_)) && u.bodies.is_empty()) {
-        return units.iter().map(|u| word(u).chars().next().unwrap_or('x')).collect();
+        return units.iter().map(|u| word(u).replace("point", "conv").chars().next().unwrap_or('x')).collect();
     } else {
         "block"
     };
@@ -135,7 +138,7 @@ pub(super) fn label(module: &mut Module) {
     };
     let minor = |s: &Stmt| match &s.kind {
         StmtKind::Call(call) => {
-            table::operator(&call.name.text).is_some_and(OpSpec::is_activation) || matches!(&*call.name.text, "bn" | "dropout")
+            table::operator(&call.name.text).is_some_and(OpSpec::is_activation) || matches!(&*call.name.text, "bn" | "shuffle")
         }
         StmtKind::Tap(_) => true,
         _ => false,

@@ -8,8 +8,10 @@ use crate::syntax::{SkipKind, Value};
 
 /// Units of one turn.
 const MAX_PERIOD: usize = 24;
-/// Values of a list: longer ones are miscounted by whoever writes them.
-const MAX_LIST: usize = 8;
+/// Values of the lists of a statement: more are miscounted by whoever writes them.
+const MAX_LISTED: usize = 8;
+/// What it costs the reader that widths go neither up nor down, or only in the first turn.
+const ODD_WIDTH: usize = 8;
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Choice {
@@ -34,23 +36,28 @@ pub(super) fn repeats(forest: &mut Forest) {
 
 fn cut(forest: &mut Forest, chain: ChainId, flats: &[Flat]) {
     let n = flats.len();
+    let root = chain == forest.root;
+    let separator = |i: usize| if root && flats[i].begins { 2 } else { 1 };
+    let outer = if root { 2 } else { 1 };
     let mut best = vec![(0usize, Choice::Single); n + 1];
     for i in (0..n).rev() {
-        let mut here = (flats[i].cost + 1 + best[i + 1].0, Choice::Single);
-        for period in 1..=MAX_PERIOD.min((n - i) / 2) {
+        let mut here = (flats[i].cost + separator(i) + best[i + 1].0, Choice::Single);
+        let longest = if flats[i].begins || i == 0 { MAX_PERIOD.min((n - i) / 2) } else { 0 };
+        for period in (1..=longest).filter(|p| flats[i + p].begins) {
             let mut run = Run::new(&flats[i..i + period]);
             let turn = |t: usize| &flats[i + t * period..i + (t + 1) * period];
             let mut turns = 1;
             while i + (turns + 1) * period <= n && run.take(turn(turns)) {
                 turns += 1;
                 let rest = best[i + turns * period].0;
-                if let Some(cost) = run.repeat_cost(turns)
-                    && cost + rest < here.0
+                if let Some(cost) = run.repeat_cost(turns).map(|c| c + outer)
+                    && better(cost + rest, turns * period, here)
                 {
                     here = (cost + rest, Choice::Repeat { period, turns });
                 }
                 let calls = period == 1 && matches!(forest.chains[chain].units[i].head, Head::Block(_));
-                if let Some(cost) = run.calls_cost(turns).filter(|_| calls)
+                if calls
+                    && let Some(cost) = run.calls_cost(turns).map(|c| c + outer - 1)
                     && cost + rest < here.0
                 {
                     here = (cost + rest, Choice::Calls(turns));
@@ -98,6 +105,16 @@ fn cut(forest: &mut Forest, chain: ChainId, flats: &[Flat]) {
     forest.chains[chain].units = made;
 }
 
+/// Whether a choice is shorter; of two as short as one another the one that says more at once.
+fn better(cost: usize, units: usize, than: (usize, Choice)) -> bool {
+    let said = match than.1 {
+        Choice::Single => 1,
+        Choice::Repeat { period, turns } => period * turns,
+        Choice::Calls(calls) => calls,
+    };
+    cost < than.0 || (cost == than.0 && units > said)
+}
+
 /// Turns that follow one another, compared slot by slot.
 struct Run<'f> {
     first: Vec<&'f Flat>,
@@ -138,11 +155,11 @@ impl<'f> Run<'f> {
 
     /// What the repeat takes, if lists can say it.
     fn repeat_cost(&self, turns: usize) -> Option<usize> {
-        let mut cost = 6 + self.cost;
+        let mut cost = 5 + self.cost;
         for column in &self.columns {
             cost = cost + column.listed(turns, true)? - column.slots[0].cost();
         }
-        Some(cost)
+        self.short(turns, true).then_some(cost)
     }
 
     /// What a call with lists takes; some value must differ.
@@ -151,7 +168,23 @@ impl<'f> Run<'f> {
         for column in &self.columns {
             cost = cost + column.listed(calls, false)? - column.slots[0].cost();
         }
-        self.columns.iter().any(|c| !c.same).then_some(cost)
+        let lists = self.columns.iter().filter(|c| !c.same);
+        let mut listed = lists.map(|c| (calls > 2 && c.rest, c.slots.windows(2).any(|w| w[0].value == w[1].value)));
+        // What a first turn and a rest can say, or a count of equal calls, is better a repeat.
+        let tells = match (listed.next(), listed.next()) {
+            (None, _) => false,
+            (Some((rest, twice)), None) => !rest && !twice,
+            _ => true,
+        };
+        let equal = |t: usize| self.columns.iter().all(|c| c.slots[t].value == c.slots[t - 1].value);
+        cost += 2 * (1..calls).filter(|t| equal(*t)).count();
+        (tells && self.short(calls, false)).then_some(cost)
+    }
+
+    /// Whether the lists can be counted by eye.
+    fn short(&self, turns: usize, repeat: bool) -> bool {
+        let lists = self.columns.iter().filter(|c| c.kind.is_none() && !c.default && !c.same);
+        lists.map(|c| if repeat && c.rest { 0 } else { turns }).sum::<usize>() <= MAX_LISTED
     }
 
     fn filled(&self, turns: usize, repeat: bool) -> Vec<Filled> {
@@ -199,11 +232,18 @@ impl<'f> Column<'f> {
         if self.same {
             return Some(Slot { is_default: false, ..first.clone() }.cost());
         }
-        let Role::Arg { plain, .. } = first.role else { return None };
+        let Role::Arg { plain, width, .. } = first.role else { return None };
         let name = if plain { 1 } else { 2 };
         match repeat && self.rest && turns > 2 {
-            true => Some(name + 5 + cost::value(&first.value) + cost::value(&self.slots[1].value) - 1),
-            false => (turns <= MAX_LIST).then_some(name + 2 * turns + self.values),
+            true => {
+                let odd = if width && turns > 3 { ODD_WIDTH } else { 0 };
+                Some(name + odd + 3 + cost::value(&first.value) + cost::value(&self.slots[1].value))
+            }
+            false => {
+                let numbers: Vec<f64> = self.slots.iter().filter_map(|s| s.value.as_number()).collect();
+                let ordered = numbers.is_sorted() || numbers.iter().rev().is_sorted();
+                Some(name + 2 * turns - 1 + self.values + if width && !ordered { ODD_WIDTH } else { 0 })
+            }
         }
     }
 

@@ -49,8 +49,10 @@ pub(super) struct Flat {
     pub(super) closed: bool,
     /// Whether it has lists that a repeat around it would take for its own.
     pub(super) lists: bool,
-    /// Whether it belongs to what is before it, as activations and batch-norms do.
-    pub(super) minor: bool,
+    /// Whether a group may begin with it.
+    pub(super) begins: bool,
+    /// Whether a group may end before it.
+    pub(super) ends: bool,
 }
 
 /// The flats of every chain in use, by the number of the chain.
@@ -189,7 +191,6 @@ impl Forest {
         let mut hasher = DefaultHasher::new();
         let mut slots = Vec::new();
         let mut closed = true;
-        let mut minor = false;
         let mut lists = false;
         let mut point = false;
         let act = plain_activation(unit);
@@ -204,7 +205,6 @@ impl Forest {
         match &unit.head {
             Head::Call(word) => {
                 let spec = table::operator(word);
-                minor = spec.is_some_and(OpSpec::is_activation) || matches!(&**word, "bn" | "dropout" | "droppath");
                 closed = spec.is_some() || word.contains('.');
                 if act {
                     hasher.write_u8(1);
@@ -270,7 +270,6 @@ impl Forest {
             }
             Head::Opaque(kind) => {
                 closed = matches!(&**kind, StmtKind::Ref(name) if self.inputs.contains(&name.text));
-                minor = matches!(&**kind, StmtKind::Tap(_));
                 let text = format!("{:?}", Stmt::new((**kind).clone()).kind);
                 if closed { text.hash(&mut hasher) } else { (text, "open").hash(&mut hasher) }
             }
@@ -299,8 +298,9 @@ impl Forest {
                 }));
             }
         }
+        let (begins, ends) = (!unit.is_minor(), unit.is_loose());
         let cost = self.unit_cost(unit);
-        Flat { strict: strict.finish(), loose: loose.finish(), slots, cost, closed, lists, minor }
+        Flat { strict: strict.finish(), loose: loose.finish(), slots, cost, closed, lists, begins, ends }
     }
 
     /// Whether any body sees a value.

@@ -9,6 +9,7 @@ use crate::syntax::{
     Arg, Block, Body, Call, Compare, If, Item, Model, Module, Param, Repeat, Skip, SkipKind, Stmt, StmtKind,
     StmtPath, Value,
 };
+use crate::table::{self, OpSpec};
 use lamda_ir::{Graph, NodeId, ValueId, ValueType};
 use std::collections::HashMap;
 
@@ -54,6 +55,29 @@ pub(super) struct Unit {
     pub(super) bodies: Vec<ChainId>,
     pub(super) enter: Ty,
     pub(super) exit: Ty,
+}
+
+impl Unit {
+    /// Whether it belongs to what is before it, so that nothing begins with it.
+    pub(super) fn is_minor(&self) -> bool {
+        match &self.head {
+            Head::Call(word) => {
+                table::operator(word).is_some_and(OpSpec::is_activation)
+                    || matches!(word.as_str(), "bn" | "shuffle" | "dropout" | "droppath")
+            }
+            Head::Opaque(kind) => matches!(**kind, StmtKind::Tap(_)),
+            _ => false,
+        }
+    }
+
+    /// Whether what is before it may be written without it.
+    pub(super) fn is_loose(&self) -> bool {
+        !self.is_minor()
+            || match &self.head {
+                Head::Call(word) => matches!(word.as_str(), "dropout" | "droppath"),
+                _ => true,
+            }
+    }
 }
 
 #[derive(Clone, Debug)]

@@ -43,7 +43,6 @@ enum Kind {
     Factor,
     Activation,
     Turns,
-    Flag,
     Arg(String),
 }
 
@@ -70,7 +69,9 @@ pub(super) fn solve(rows: &[Row], parts: &[Part]) -> Option<Solved> {
     for part in parts {
         tests.push(solver.test(part, &mut filled)?);
     }
-    if solver.params.len() > MAX_PARAMS {
+    // A width that says nothing where a part is absent would have to be made up.
+    let idle = |p: &Param| p.kind == Kind::Width && p.values.contains(&None);
+    if solver.params.len() > MAX_PARAMS || solver.params.iter().any(idle) {
         return None;
     }
     let mut solved = Solved { filled, params: solver.params, tests };
@@ -121,7 +122,7 @@ impl Solver<'_> {
         if let (Some(numbers), true) = (&numbers, width) {
             let c_in: Vec<Option<f64>> =
                 column.iter().map(|s| s.and_then(|s| s.c_in).map(f64::from)).collect();
-            return Some(self.width(numbers, &c_in, &values));
+            return Some(self.width(numbers, &c_in, &values, first.top));
         }
         let kind = match &first.role {
             Role::Activation => Kind::Activation,
@@ -154,10 +155,13 @@ impl Solver<'_> {
         Value::name(&token(self.params.len() - 1))
     }
 
-    fn width(&mut self, numbers: &[Option<f64>], c_in: &[Option<f64>], values: &[Option<Value>]) -> Filled {
-        if let Some(found) = multiple("c_in", c_in, numbers) {
-            return Filled::Value(found);
-        }
+    fn width(
+        &mut self,
+        numbers: &[Option<f64>],
+        c_in: &[Option<f64>],
+        values: &[Option<Value>],
+        top: bool,
+    ) -> Filled {
         for (i, param) in self.params.iter().enumerate().filter(|(_, p)| p.kind == Kind::Width) {
             let of: Vec<Option<f64>> =
                 param.values.iter().map(|v| v.as_ref().and_then(Value::as_number)).collect();
@@ -169,6 +173,11 @@ impl Solver<'_> {
             (Some(exit), Some(n)) => f64::from(exit) == *n,
             _ => false,
         });
+        // A chain that says what it makes is easier to read than one that says how often.
+        let says = |e: &Value| !(leaves && top) || *e == Value::name("c_in");
+        if let Some(found) = multiple("c_in", c_in, numbers).filter(says) {
+            return Filled::Value(found);
+        }
         let factors: Option<Vec<Option<f64>>> = numbers
             .iter()
             .zip(c_in)
@@ -250,9 +259,7 @@ impl Solver<'_> {
             let Value::Expr(Expr::Name(found)) = &param else { return None };
             return Some((compare(&found.text, CompareOp::Greater, Expr::Number(0.0)), Some(param.clone())));
         }
-        let values = part.present.iter().map(|here| Some(Value::from(usize::from(*here)))).collect();
-        let Value::Expr(left) = self.fresh(Kind::Flag, values) else { return None };
-        Some((Compare { left, right: None }, None))
+        None
     }
 }
 
@@ -302,7 +309,8 @@ fn name(solved: &mut Solved, rows: &[Row]) {
     let main = widths().find(|&i| leaves(&params[i])).or_else(|| widths().next());
     let mut order: Vec<usize> = main.into_iter().collect();
     order.extend((0..params.len()).filter(|i| Some(*i) != main && params[*i].kind == Kind::Width));
-    order.extend((0..params.len()).filter(|i| params[*i].kind != Kind::Width));
+    order.extend((0..params.len()).filter(|i| params[*i].kind == Kind::Factor));
+    order.extend((0..params.len()).filter(|i| !matches!(params[*i].kind, Kind::Width | Kind::Factor)));
     let mut taken: Vec<String> = Vec::new();
     let mut names = vec![String::new(); params.len()];
     for &i in &order {
@@ -312,7 +320,6 @@ fn name(solved: &mut Solved, rows: &[Row]) {
             Kind::Factor => "e",
             Kind::Activation => "act",
             Kind::Turns => "n",
-            Kind::Flag => "more",
             Kind::Arg(name) => name,
         };
         names[i] = free(wanted, &taken);

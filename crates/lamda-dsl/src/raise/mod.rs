@@ -57,7 +57,7 @@ pub enum RaiseError {
 /// Braces in one another that are written.
 const MAX_BRACES: usize = 40;
 /// Nodes that a branch beside an untouched one may have; beyond, the value is named.
-const LONG_BRANCH: usize = 24;
+const LONG_BRANCH: usize = 8;
 
 /// A graph as a module.
 ///
