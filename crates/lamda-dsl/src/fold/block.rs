@@ -57,13 +57,18 @@ pub(super) struct Candidate {
 /// The blocks that save most, the best first.
 pub(super) fn best(forest: &mut Forest, count: usize) -> Vec<Candidate> {
     let flats = forest.flats();
+    let chains = forest.reachable();
     let mut found: Vec<Candidate> = Vec::new();
-    for (pattern, places) in classes(forest, &flats) {
-        found.extend(extend(forest, &flats, pattern, places));
+    for (bound, pattern, places) in classes(forest, &flats, &chains) {
+        // Sorted by what they can save at most; the rest cannot come in.
+        if found.len() >= count && found[count - 1].saving > bound as isize {
+            break;
+        }
+        let candidate = extend(forest, &flats, &chains, pattern, places);
+        found.extend(candidate.filter(|c| c.saving >= LEAST_SAVING));
+        found.sort_by_key(|c| std::cmp::Reverse(c.saving));
+        found.truncate(count);
     }
-    found.retain(|c| c.saving >= LEAST_SAVING);
-    found.sort_by_key(|c| std::cmp::Reverse(c.saving));
-    found.truncate(count);
     found
 }
 
@@ -94,9 +99,9 @@ fn call(forest: &Forest, block: usize, candidate: &Candidate, i: usize) -> Unit 
 }
 
 /// Groups that stand in several places, the most promising first.
-fn classes(forest: &Forest, flats: &Flats) -> Vec<(Pattern, Vec<Place>)> {
+fn classes(forest: &Forest, flats: &Flats, chains: &[ChainId]) -> Vec<(usize, Pattern, Vec<Place>)> {
     let mut groups: HashMap<u64, Vec<(ChainId, Range<usize>)>> = HashMap::new();
-    for chain in forest.reachable() {
+    for &chain in chains {
         let units = &flats[chain];
         for start in (0..units.len()).filter(|&s| begins(flats, chain, s)) {
             let mut hasher = DefaultHasher::new();
@@ -141,7 +146,7 @@ fn classes(forest: &Forest, flats: &Flats) -> Vec<(Pattern, Vec<Place>)> {
     }
     classes.sort_by_key(|(bound, places)| (std::cmp::Reverse(*bound), places[0].0, places[0].1.start, places[0].1.end));
     classes.truncate(CLOSE);
-    let pattern = |(_, places): (usize, Vec<(ChainId, Range<usize>)>)| {
+    let pattern = |(bound, places): (usize, Vec<(ChainId, Range<usize>)>)| {
         let places: Vec<Place> = places
             .into_iter()
             .map(|(chain, units)| Place { chain, units, bare: false, missing: None })
@@ -150,7 +155,7 @@ fn classes(forest: &Forest, flats: &Flats) -> Vec<(Pattern, Vec<Place>)> {
         let first = &forest.chains[place.chain].units[place.units.start];
         let inner = matches!(first.head, Head::Skip(_)).then(|| first.bodies[0]);
         let main = inner.map_or(place.units.len(), |c| forest.chains[c].units.len());
-        (Pattern { place, inner, main }, places)
+        (bound, Pattern { place, inner, main }, places)
     };
     classes.into_iter().map(pattern).collect()
 }
@@ -166,7 +171,13 @@ fn ends(flats: &Flats, chain: ChainId, at: usize) -> bool {
 }
 
 /// The pattern with all places that make the text shorter.
-fn extend(forest: &mut Forest, flats: &Flats, pattern: Pattern, places: Vec<Place>) -> Option<Candidate> {
+fn extend(
+    forest: &mut Forest,
+    flats: &Flats,
+    chains: &[ChainId],
+    pattern: Pattern,
+    places: Vec<Place>,
+) -> Option<Candidate> {
     let mut best = weigh(forest, flats, &pattern, &places, &[]);
     let mut places = places;
     let mut parts: Vec<Range<usize>> = Vec::new();
@@ -179,7 +190,7 @@ fn extend(forest: &mut Forest, flats: &Flats, pattern: Pattern, places: Vec<Plac
             {
                 continue;
             }
-            let more = matches(forest, flats, &pattern, &places, missing.clone(), loose);
+            let more = matches(forest, flats, chains, &pattern, &places, missing.clone(), loose);
             if more.is_empty() {
                 continue;
             }
@@ -215,6 +226,7 @@ fn sections(flats: &Flats, pattern: &Pattern) -> Vec<Range<usize>> {
 fn matches(
     forest: &Forest,
     flats: &Flats,
+    chains: &[ChainId],
     pattern: &Pattern,
     taken: &[Place],
     missing: Option<Range<usize>>,
@@ -240,13 +252,18 @@ fn matches(
         }
     }
     let inside: HashSet<ChainId> = inside.into_iter().collect();
+    let mut used: HashMap<ChainId, Vec<bool>> = HashMap::new();
+    for place in taken {
+        let used = used.entry(place.chain).or_insert_with(|| vec![false; flats[place.chain].len()]);
+        used[place.units.clone()].fill(true);
+    }
     let mut found = Vec::new();
-    for chain in forest.reachable().into_iter().filter(|c| !inside.contains(c)) {
+    for chain in chains.iter().copied().filter(|c| !inside.contains(c)) {
         let n = flats[chain].len();
-        let here: Vec<&Range<usize>> = taken.iter().filter(|p| p.chain == chain).map(|p| &p.units).collect();
+        let here = used.get(&chain);
         let mut from = 0;
         for start in 0..n {
-            if start < from || !begins(flats, chain, start) {
+            if start < from || !begins(flats, chain, start) || here.is_some_and(|used| used[start]) {
                 continue;
             }
             let same = |keys: &[u64], at: usize| {
@@ -273,7 +290,7 @@ fn matches(
                 }
                 _ => continue,
             };
-            let overlaps = here.iter().any(|r| r.start < end && start < r.end);
+            let overlaps = here.is_some_and(|used| used[start..end].contains(&true));
             let open = flats[chain][start..end].iter().any(|u| !u.closed);
             if overlaps || open || !ends(flats, chain, end) {
                 continue;

@@ -27,6 +27,8 @@ use tree::Forest;
 
 /// Blocks that are tried as the first.
 const FIRST_BLOCKS: usize = 3;
+/// Units beyond which only one is.
+const LARGE: usize = 600;
 /// Blocks that are looked for.
 const MAX_BLOCKS: usize = 12;
 
@@ -93,8 +95,10 @@ pub(crate) fn fold_counted(graph: &Graph) -> Result<(Module, usize), RaiseError>
 /// The foldings with the first blocks that were found, the shortest first. The first block decides most, so several are
 /// tried.
 fn candidates(mut forest: Forest) -> Vec<Forest> {
+    let units: usize = forest.chains.iter().map(|c| c.units.len()).sum();
+    let tried = if units <= LARGE { FIRST_BLOCKS } else { 1 };
     let mut found = vec![finished(&forest)];
-    for first in block::best(&mut forest, FIRST_BLOCKS) {
+    for first in block::best(&mut forest, tried) {
         let mut forest = forest.clone();
         block::apply(&mut forest, &first);
         found.push(finished(&forest));

@@ -21,16 +21,18 @@ enum Choice {
     Calls(usize),
 }
 
-/// Finds the repeats of every chain.
+/// Finds the repeats of every chain, inner ones first.
 pub(super) fn repeats(forest: &mut Forest) {
+    let mut flats: Flats = vec![Vec::new(); forest.chains.len()];
     for chain in forest.reachable().into_iter().rev() {
-        let mut flats: Flats = vec![Vec::new(); forest.chains.len()];
-        let mut inner = Vec::new();
-        forest.collect(chain, &mut inner);
-        for &c in inner.iter().rev() {
-            flats[c] = forest.chains[c].units.iter().map(|u| forest.flat(u, &flats)).collect();
-        }
+        flats[chain] = forest.chains[chain].units.iter().map(|u| forest.flat(u, &flats)).collect();
+        let known = forest.chains.len();
         cut(forest, chain, &flats[chain]);
+        flats.resize(forest.chains.len(), Vec::new());
+        // Chains are added inner ones first.
+        for made in (known..forest.chains.len()).chain([chain]) {
+            flats[made] = forest.chains[made].units.iter().map(|u| forest.flat(u, &flats)).collect();
+        }
     }
 }
 
@@ -43,7 +45,8 @@ fn cut(forest: &mut Forest, chain: ChainId, flats: &[Flat]) {
     for i in (0..n).rev() {
         let mut here = (flats[i].cost + separator(i) + best[i + 1].0, Choice::Single);
         let longest = if flats[i].begins || i == 0 { MAX_PERIOD.min((n - i) / 2) } else { 0 };
-        for period in (1..=longest).filter(|p| flats[i + p].begins) {
+        let again = |p: &usize| flats[i + p].begins && flats[i + p].strict == flats[i].strict;
+        for period in (1..=longest).filter(again) {
             let mut run = Run::new(&flats[i..i + period]);
             let turn = |t: usize| &flats[i + t * period..i + (t + 1) * period];
             let mut turns = 1;

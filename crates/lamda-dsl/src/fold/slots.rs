@@ -10,6 +10,7 @@ use crate::syntax::{BinaryOp, Expr, SkipKind, Stmt, StmtKind, Value};
 use crate::table::{self, ArgDefault, ArgKind, ArgSpec, OpSpec};
 use std::collections::hash_map::DefaultHasher;
 use std::hash::{Hash, Hasher};
+use std::rc::Rc;
 
 /// What a slot is.
 #[derive(Clone, Debug, PartialEq)]
@@ -21,7 +22,7 @@ pub(super) enum Role {
     /// The turns of a repeat.
     Turns,
     /// An argument of a block or an operator, and whether it is a width.
-    Arg { name: String, plain: bool, width: bool },
+    Arg { name: Rc<str>, plain: bool, width: bool },
 }
 
 #[derive(Clone, Debug)]
@@ -223,7 +224,7 @@ impl Forest {
                                 Some(value) if varies(spec) => {
                                     point |= spec.name == "k" && is_one(&value);
                                     let width = matches!(spec.name, "c" | "w") && spec.kind != ArgKind::Size;
-                                    let name = spec.name.to_owned();
+                                    let name = spec.name.into();
                                     slots.push(slot(Role::Arg { name, plain, width }, value, is_default));
                                 }
                                 Some(value) => (spec.name, crate::print::value(&value)).hash(&mut hasher),
@@ -252,7 +253,7 @@ impl Forest {
                     let value = value.unwrap_or(Value::None);
                     lists |= matches!(value, Value::List(_));
                     let width = param.starts_with(['c', 'w']);
-                    slots.push(slot(Role::Arg { name: param.clone(), plain: false, width }, value, false));
+                    slots.push(slot(Role::Arg { name: param.as_str().into(), plain: false, width }, value, false));
                 }
             }
             Head::Skip(kind) => {

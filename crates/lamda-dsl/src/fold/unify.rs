@@ -128,7 +128,7 @@ impl Solver<'_> {
             Role::Activation => Kind::Activation,
             Role::Turns => Kind::Turns,
             Role::Arg { width: true, .. } => Kind::Width,
-            Role::Arg { name, .. } => Kind::Arg(name.clone()),
+            Role::Arg { name, .. } => Kind::Arg(name.to_string()),
             Role::Kind(_) => return None,
         };
         Some(Filled::Value(self.same(kind, values)))
