@@ -88,9 +88,7 @@ fn equal_groups_become_a_repeat() {
 
 #[test]
 fn squeezed_widths_become_expressions() {
-    let fire = |c: usize| {
-        format!("conv {c}; relu; cat {{ conv {0}; relu }} {{ conv {0} k=3; relu }}", c * 4)
-    };
+    let fire = |c: usize| format!("conv {c}; relu; cat {{ conv {0}; relu }} {{ conv {0} k=3; relu }}", c * 4);
     let text = format!(
         "model m(x: f32[N, 3, 32, 32]) -> y {{ conv 64 k=3 s=2; relu; {}; {}; maxpool 2; {}; maxpool 3; {}; gap; linear 4 }}",
         fire(16),
@@ -98,12 +96,20 @@ fn squeezed_widths_become_expressions() {
         fire(32),
         fire(48)
     );
-    finds(&text, &["block fire(c) { conv c; relu; cat { conv c*4; relu } { conv c*4 k=3; relu } }", "maxpool 2; fire 32; maxpool 3; fire 48"]);
+    finds(
+        &text,
+        &[
+            "block fire(c) { conv c; relu; cat { conv c*4; relu } { conv c*4 k=3; relu } }",
+            "maxpool 2; fire 32; maxpool 3; fire 48",
+        ],
+    );
 }
 
 #[test]
 fn what_does_not_repeat_stays_as_it_is() {
-    let graph = graph("model m(x: f32[N, 1, 8, 8]) -> y { conv 4 k=3; bn; relu; skip { conv 4 k=3; bn }; gap; linear 3 }");
+    let graph = graph(
+        "model m(x: f32[N, 1, 8, 8]) -> y { conv 4 k=3; bn; relu; skip { conv 4 k=3; bn }; gap; linear 3 }",
+    );
     assert_eq!(print(&fold(&graph).unwrap()), print(&raise(&graph).unwrap()));
 }
 

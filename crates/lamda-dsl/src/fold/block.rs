@@ -25,6 +25,9 @@ const REGULAR: isize = 8;
 /// The least that a block must save.
 const LEAST_SAVING: isize = 4;
 
+/// Units of a chain.
+type Group = (ChainId, Range<usize>);
+
 /// Where a group stands, and in which form.
 #[derive(Clone, Debug)]
 struct Place {
@@ -75,8 +78,7 @@ pub(super) fn best(forest: &mut Forest, count: usize) -> Vec<Candidate> {
 /// Puts the block in and calls in its places.
 pub(super) fn apply(forest: &mut Forest, candidate: &Candidate) {
     let block = define(forest, candidate);
-    let flats_free = &candidate.places;
-    let mut order: Vec<usize> = (0..flats_free.len()).collect();
+    let mut order: Vec<usize> = (0..candidate.places.len()).collect();
     order.sort_by_key(|&i| (candidate.places[i].chain, std::cmp::Reverse(candidate.places[i].units.start)));
     for i in order {
         let place = &candidate.places[i];
@@ -88,7 +90,11 @@ pub(super) fn apply(forest: &mut Forest, candidate: &Candidate) {
 fn call(forest: &Forest, block: usize, candidate: &Candidate, i: usize) -> Unit {
     let place = &candidate.places[i];
     let units = &forest.chains[place.chain].units[place.units.clone()];
-    let args = candidate.solved.params.iter().map(|p| (Some(p.name.clone()), p.values[i].clone().unwrap_or(Value::None)));
+    let args = candidate
+        .solved
+        .params
+        .iter()
+        .map(|p| (Some(p.name.clone()), p.values[i].clone().unwrap_or(Value::None)));
     Unit {
         head: Head::Block(block),
         args: args.collect(),
@@ -100,7 +106,7 @@ fn call(forest: &Forest, block: usize, candidate: &Candidate, i: usize) -> Unit 
 
 /// Groups that stand in several places, the most promising first.
 fn classes(forest: &Forest, flats: &Flats, chains: &[ChainId]) -> Vec<(usize, Pattern, Vec<Place>)> {
-    let mut groups: HashMap<u64, Vec<(ChainId, Range<usize>)>> = HashMap::new();
+    let mut groups: HashMap<u64, Vec<Group>> = HashMap::new();
     for &chain in chains {
         let units = &flats[chain];
         for start in (0..units.len()).filter(|&s| begins(flats, chain, s)) {
@@ -117,10 +123,10 @@ fn classes(forest: &Forest, flats: &Flats, chains: &[ChainId]) -> Vec<(usize, Pa
             }
         }
     }
-    let cost = |(chain, units): &(ChainId, Range<usize>)| {
+    let cost = |(chain, units): &Group| {
         forest.chains[*chain].units[units.clone()].iter().map(|u| forest.place_cost(*chain, u)).sum::<usize>()
     };
-    let mut classes: Vec<(usize, Vec<(ChainId, Range<usize>)>)> = Vec::new();
+    let mut classes: Vec<(usize, Vec<Group>)> = Vec::new();
     for places in groups.into_values() {
         let (chain, units) = &places[0];
         let whole = cost(&places[0]);
@@ -144,9 +150,11 @@ fn classes(forest: &Forest, flats: &Flats, chains: &[ChainId]) -> Vec<(usize, Pa
             classes.push((kept.iter().map(cost).sum::<usize>() - whole, kept));
         }
     }
-    classes.sort_by_key(|(bound, places)| (std::cmp::Reverse(*bound), places[0].0, places[0].1.start, places[0].1.end));
+    classes.sort_by_key(|(bound, places)| {
+        (std::cmp::Reverse(*bound), places[0].0, places[0].1.start, places[0].1.end)
+    });
     classes.truncate(CLOSE);
-    let pattern = |(bound, places): (usize, Vec<(ChainId, Range<usize>)>)| {
+    let pattern = |(bound, places): (usize, Vec<Group>)| {
         let places: Vec<Place> = places
             .into_iter()
             .map(|(chain, units)| Place { chain, units, bare: false, missing: None })
@@ -339,7 +347,8 @@ fn weigh(
     let body = body_cost(forest, flats, pattern, &solved.filled);
     let params: Vec<(String, Option<Value>)> =
         solved.params.iter().map(|p| (p.name.clone(), p.default.clone())).collect();
-    let tests: usize = solved.tests.iter().map(|(t, plain)| 4 + cost::compare(t) + usize::from(plain.is_some())).sum();
+    let tests: usize =
+        solved.tests.iter().map(|(t, plain)| 4 + cost::compare(t) + usize::from(plain.is_some())).sum();
     let composite = |u: &Unit| matches!(u.head, Head::Block(_)) || u.bodies.iter().any(|&b| forest.calls(b));
     let nested = forest.chains[at.chain].units[at.units.clone()].iter().any(composite);
     let head = cost::definition(&params) + if nested { cost::COMPOSITE } else { 0 };
@@ -389,26 +398,27 @@ fn row(forest: &Forest, flats: &Flats, pattern: &Pattern, place: &Place) -> Row 
     let top = |slot: &Slot| Slot { c_in: if slot.top { around } else { slot.c_in }, ..slot.clone() };
     let mut slots: Vec<Option<Slot>> = Vec::new();
     let mut next = place.units.start;
-    let main = |slots: &mut Vec<Option<Slot>>, chain: ChainId, next: &mut usize, nested: bool, c_in: Option<u32>| {
-        for i in 0..pattern.main {
-            if place.missing.as_ref().is_some_and(|m| m.contains(&i)) {
-                let count = match pattern.inner {
-                    Some(inner) => flats[inner][i].slots.len(),
-                    None => flats[pattern.place.chain][pattern.place.units.start + i].slots.len(),
-                };
-                slots.extend((0..count).map(|_| None));
-                continue;
+    let main =
+        |slots: &mut Vec<Option<Slot>>, chain: ChainId, next: &mut usize, nested: bool, c_in: Option<u32>| {
+            for i in 0..pattern.main {
+                if place.missing.as_ref().is_some_and(|m| m.contains(&i)) {
+                    let count = match pattern.inner {
+                        Some(inner) => flats[inner][i].slots.len(),
+                        None => flats[pattern.place.chain][pattern.place.units.start + i].slots.len(),
+                    };
+                    slots.extend((0..count).map(|_| None));
+                    continue;
+                }
+                slots.extend(flats[chain][*next].slots.iter().map(|s| {
+                    let c_in = if s.top { c_in } else { s.c_in };
+                    Some(Slot { c_in, top: s.top && !nested, ..s.clone() })
+                }));
+                *next += 1;
             }
-            slots.extend(flats[chain][*next].slots.iter().map(|s| {
-                let c_in = if s.top { c_in } else { s.c_in };
-                Some(Slot { c_in, top: s.top && !nested, ..s.clone() })
-            }));
-            *next += 1;
-        }
-    };
+        };
     match pattern.inner {
         None => main(&mut slots, place.chain, &mut next, false, around),
-        Some(inner) => {
+        Some(_) => {
             let kind = &flats[pattern.place.chain][pattern.place.units.start].slots[0];
             if place.bare {
                 let role = super::slots::Role::Kind(SkipKind::Optional);
@@ -417,12 +427,11 @@ fn row(forest: &Forest, flats: &Flats, pattern: &Pattern, place: &Place) -> Row 
             } else {
                 let unit = &units[0];
                 slots.push(Some(flats[place.chain][place.units.start].slots[0].clone()));
-                let _ = inner;
                 main(&mut slots, unit.bodies[0], &mut 0, true, forest.chains[unit.bodies[0]].enter.channels);
                 next += 1;
             }
-            for i in next..place.units.end {
-                slots.extend(flats[place.chain][i].slots.iter().map(|s| Some(top(s))));
+            for unit in &flats[place.chain][next..place.units.end] {
+                slots.extend(unit.slots.iter().map(|s| Some(top(s))));
             }
         }
     }

@@ -18,9 +18,7 @@ pub(super) fn value(v: &Value) -> usize {
         Value::Expr(e) => expr(e),
         Value::Size(sizes) => 2 * sizes.len() - 1,
         Value::Bool(_) | Value::None => 1,
-        Value::List(values) | Value::Tuple(values) => {
-            1 + values.iter().map(|v| value(v) + 2).sum::<usize>()
-        }
+        Value::List(values) | Value::Tuple(values) => 1 + values.iter().map(|v| value(v) + 2).sum::<usize>(),
         Value::Ref(_) => 2,
         Value::Text(text) => 2 + text.len() / 4,
     }
@@ -28,6 +26,13 @@ pub(super) fn value(v: &Value) -> usize {
 
 pub(super) fn expr(e: &Expr) -> usize {
     match e {
+        Expr::Number(n) if n.fract() == 0.0 && *n < 1e6 => {
+            if *n < 1e3 {
+                1
+            } else {
+                2
+            }
+        }
         Expr::Number(n) => {
             let text = crate::print::number(*n);
             text.split(['.', '-']).map(|part| part.len().div_ceil(3)).sum::<usize>()
@@ -87,7 +92,8 @@ impl Forest {
 
     /// What a block of blocks, or of turns that have braces, costs its reader beside that.
     pub(super) fn composite(&self, chain: ChainId) -> usize {
-        let braces = |u: &Unit| u.bodies.iter().any(|&b| self.chains[b].units.iter().any(|u| !u.bodies.is_empty()));
+        let braces =
+            |u: &Unit| u.bodies.iter().any(|&b| self.chains[b].units.iter().any(|u| !u.bodies.is_empty()));
         if self.calls(chain) || self.chains[chain].units.iter().any(|u| u.head == Head::Repeat && braces(u)) {
             COMPOSITE
         } else {

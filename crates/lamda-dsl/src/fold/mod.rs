@@ -119,3 +119,22 @@ fn finished(forest: &Forest) -> (usize, Forest) {
     inline::inline(&mut made);
     (made.cost(), made)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_shortest_folding_is_never_given_up_on_the_corpus() {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../corpus/good");
+        let mut folded = 0;
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            let checked = crate::check(&std::fs::read_to_string(&path).unwrap());
+            let (_, given_up) = fold_counted(checked.graph().unwrap()).unwrap();
+            assert_eq!(given_up, 0, "{}", path.display());
+            folded += 1;
+        }
+        assert!(folded > 10);
+    }
+}

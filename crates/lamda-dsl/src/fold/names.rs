@@ -48,8 +48,11 @@ fn wanted(forest: &Forest, body: ChainId) -> String {
     let mut words = Vec::new();
     words_of(forest, body, &mut words);
     let has = |w: &str| words.iter().any(|x| x == w);
-    let weighty: Vec<&str> =
-        words.iter().map(String::as_str).filter(|w| matches!(*w, "point" | "conv" | "dwconv" | "linear")).collect();
+    let weighty: Vec<&str> = words
+        .iter()
+        .map(String::as_str)
+        .filter(|w| matches!(*w, "point" | "conv" | "dwconv" | "linear"))
+        .collect();
     let skips = |u: &Unit| matches!(u.head, Head::Skip(_));
     let at = |word: &str| units.iter().position(|u| matches!(&u.head, Head::Call(w) if w == word));
     let calls = units.iter().filter(|u| matches!(u.head, Head::Block(_) | Head::Repeat)).count();
@@ -83,8 +86,12 @@ fn wanted(forest: &Forest, body: ChainId) -> String {
         "up"
     } else if at("maxpool") == Some(0) || at("avgpool") == Some(0) {
         "down"
-    } else if units.len() <= 4 && units.iter().all(|u| matches!(u.head, Head::Call(_)) && u.bodies.is_empty()) {
-        return units.iter().map(|u| word(u).replace("point", "conv").chars().next().unwrap_or('x')).collect();
+    } else if units.len() <= 4 && units.iter().all(|u| matches!(u.head, Head::Call(_)) && u.bodies.is_empty())
+    {
+        return units
+            .iter()
+            .map(|u| word(u).replace("point", "conv").chars().next().unwrap_or('x'))
+            .collect();
     } else {
         "block"
     };
@@ -133,12 +140,14 @@ pub(super) fn label(module: &mut Module) {
         StmtKind::Tap(_) => false,
         _ => true,
     };
-    let (Some(first), Some(last)) = (stmts.iter().position(structure), stmts.iter().rposition(structure)) else {
+    let (Some(first), Some(last)) = (stmts.iter().position(structure), stmts.iter().rposition(structure))
+    else {
         return;
     };
     let minor = |s: &Stmt| match &s.kind {
         StmtKind::Call(call) => {
-            table::operator(&call.name.text).is_some_and(OpSpec::is_activation) || matches!(&*call.name.text, "bn" | "shuffle")
+            table::operator(&call.name.text).is_some_and(OpSpec::is_activation)
+                || matches!(&*call.name.text, "bn" | "shuffle")
         }
         StmtKind::Tap(_) => true,
         _ => false,
@@ -161,7 +170,8 @@ pub(super) fn label(module: &mut Module) {
 /// Whether the name of a label is taken by a value.
 fn taken(model: &Model) -> bool {
     let is_label = |n: &Name| matches!(&*n.text, "stem" | "body" | "head");
-    let mut taken = model.inputs.iter().any(|i| is_label(&i.name)) || model.outputs.iter().any(|o| is_label(&o.name));
+    let mut taken =
+        model.inputs.iter().any(|i| is_label(&i.name)) || model.outputs.iter().any(|o| is_label(&o.name));
     model.body.for_each(&mut |s| {
         if let StmtKind::Tap(names) = &s.kind {
             taken |= names.iter().any(is_label);

@@ -16,7 +16,10 @@ const ODD_WIDTH: usize = 8;
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Choice {
     Single,
-    Repeat { period: usize, turns: usize },
+    Repeat {
+        period: usize,
+        turns: usize,
+    },
     /// Calls of one block, one for each value of its lists.
     Calls(usize),
 }
@@ -45,13 +48,17 @@ fn cut(forest: &mut Forest, chain: ChainId, flats: &[Flat]) {
     for i in (0..n).rev() {
         let mut here = (flats[i].cost + separator(i) + best[i + 1].0, Choice::Single);
         let longest = if flats[i].begins || i == 0 { MAX_PERIOD.min((n - i) / 2) } else { 0 };
-        let again = |p: &usize| flats[i + p].begins && flats[i + p].strict == flats[i].strict;
+        let again =
+            |p: &usize| flats[i + p].begins >= flats[i].begins && flats[i + p].strict == flats[i].strict;
         for period in (1..=longest).filter(again) {
             let mut run = Run::new(&flats[i..i + period]);
             let turn = |t: usize| &flats[i + t * period..i + (t + 1) * period];
             let mut turns = 1;
             while i + (turns + 1) * period <= n && run.take(turn(turns)) {
                 turns += 1;
+                if !run.short(turns, true) {
+                    break;
+                }
                 let rest = best[i + turns * period].0;
                 if let Some(cost) = run.repeat_cost(turns).map(|c| c + outer)
                     && better(cost + rest, turns * period, here)
@@ -134,6 +141,9 @@ struct Column<'f> {
     /// Whether all turns but the first agree.
     rest: bool,
     default: bool,
+    /// Whether no number is smaller than the one before it, or none larger.
+    rises: bool,
+    falls: bool,
     /// The cost of all values.
     values: usize,
 }
@@ -162,7 +172,7 @@ impl<'f> Run<'f> {
         for column in &self.columns {
             cost = cost + column.listed(turns, true)? - column.slots[0].cost();
         }
-        self.short(turns, true).then_some(cost)
+        Some(cost)
     }
 
     /// What a call with lists takes; some value must differ.
@@ -172,7 +182,8 @@ impl<'f> Run<'f> {
             cost = cost + column.listed(calls, false)? - column.slots[0].cost();
         }
         let lists = self.columns.iter().filter(|c| !c.same);
-        let mut listed = lists.map(|c| (calls > 2 && c.rest, c.slots.windows(2).any(|w| w[0].value == w[1].value)));
+        let mut listed =
+            lists.map(|c| (calls > 2 && c.rest, c.slots.windows(2).any(|w| w[0].value == w[1].value)));
         // What a first turn and a rest can say, or a count of equal calls, is better a repeat.
         let tells = match (listed.next(), listed.next()) {
             (None, _) => false,
@@ -202,7 +213,8 @@ impl<'f> Column<'f> {
             _ => None,
         };
         let values = cost::value(&slot.value);
-        Column { slots: vec![slot], kind, same: true, rest: true, default: slot.is_default, values }
+        let default = slot.is_default;
+        Column { slots: vec![slot], kind, same: true, rest: true, default, rises: true, falls: true, values }
     }
 
     fn take(&mut self, slot: &'f Slot) -> bool {
@@ -220,6 +232,11 @@ impl<'f> Column<'f> {
         let scalar = |s: &Slot| !matches!(s.value, Value::List(_) | Value::None);
         if !self.same && !self.default && (slot.turned || !scalar(slot) || !scalar(self.slots[0])) {
             return false;
+        }
+        let before = self.slots.last().and_then(|s| s.value.as_number());
+        if let (Some(before), Some(now)) = (before, slot.value.as_number()) {
+            self.rises &= before <= now;
+            self.falls &= before >= now;
         }
         self.values += cost::value(&slot.value);
         self.slots.push(slot);
@@ -243,9 +260,8 @@ impl<'f> Column<'f> {
                 Some(name + odd + 3 + cost::value(&first.value) + cost::value(&self.slots[1].value))
             }
             false => {
-                let numbers: Vec<f64> = self.slots.iter().filter_map(|s| s.value.as_number()).collect();
-                let ordered = numbers.is_sorted() || numbers.iter().rev().is_sorted();
-                Some(name + 2 * turns - 1 + self.values + if width && !ordered { ODD_WIDTH } else { 0 })
+                let odd = if width && !self.rises && !self.falls { ODD_WIDTH } else { 0 };
+                Some(name + 2 * turns - 1 + self.values + odd)
             }
         }
     }

@@ -66,7 +66,8 @@ impl Slot {
             Value::Expr(e) => {
                 let mut names = Vec::new();
                 names_of(e, &mut names);
-                let word = |n: &&str| matches!(*n, "same" | "causal" | "upper") || self.role == Role::Activation;
+                let word =
+                    |n: &&str| matches!(*n, "same" | "causal" | "upper") || self.role == Role::Activation;
                 names.iter().any(|n| if *n == "c_in" { self.top } else { !word(n) })
             }
             Value::Ref(_) => true,
@@ -195,14 +196,8 @@ impl Forest {
         let mut lists = false;
         let mut point = false;
         let act = plain_activation(unit);
-        let slot = |role, value, is_default| Slot {
-            role,
-            value,
-            is_default,
-            c_in: None,
-            top: true,
-            turned: false,
-        };
+        let slot =
+            |role, value, is_default| Slot { role, value, is_default, c_in: None, top: true, turned: false };
         match &unit.head {
             Head::Call(word) => {
                 let spec = table::operator(word);
@@ -249,11 +244,16 @@ impl Forest {
             Head::Block(b) => {
                 ("block", b).hash(&mut hasher);
                 for (param, _) in &self.blocks[*b].params {
-                    let value = unit.args.iter().find(|(n, _)| n.as_ref() == Some(param)).map(|(_, v)| v.clone());
+                    let value =
+                        unit.args.iter().find(|(n, _)| n.as_ref() == Some(param)).map(|(_, v)| v.clone());
                     let value = value.unwrap_or(Value::None);
                     lists |= matches!(value, Value::List(_));
                     let width = param.starts_with(['c', 'w']);
-                    slots.push(slot(Role::Arg { name: param.as_str().into(), plain: false, width }, value, false));
+                    slots.push(slot(
+                        Role::Arg { name: param.as_str().into(), plain: false, width },
+                        value,
+                        false,
+                    ));
                 }
             }
             Head::Skip(kind) => {
@@ -314,11 +314,7 @@ impl Forest {
     }
 
     /// A unit with other values in its slots, in their order; `None` leaves an argument out. Its chains are copies.
-    pub(super) fn with_slots(
-        &mut self,
-        unit: &Unit,
-        next: &mut dyn FnMut() -> Filled,
-    ) -> Unit {
+    pub(super) fn with_slots(&mut self, unit: &Unit, next: &mut dyn FnMut() -> Filled) -> Unit {
         let mut made = unit.clone();
         match &unit.head {
             Head::Call(word) => {
@@ -331,7 +327,8 @@ impl Forest {
                     for spec in op.plain.iter().chain(op.named) {
                         let plain = op.plain.as_ref().is_some_and(|p| p.name == spec.name);
                         let old = given(unit, op, spec);
-                        let value = match varies(spec) && (old.is_some() || default_of(spec, unit).is_some()) {
+                        let value = match varies(spec) && (old.is_some() || default_of(spec, unit).is_some())
+                        {
                             true => match next() {
                                 Filled::Value(value) => Some(value),
                                 _ => None,

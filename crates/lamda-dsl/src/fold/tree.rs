@@ -200,9 +200,7 @@ impl Forest {
                 };
                 StmtKind::Repeat(Repeat { count, body: body(0) })
             }
-            Head::If(test) => {
-                StmtKind::If(If { test: vec![test.clone()], then: body(0), otherwise: None })
-            }
+            Head::If(test) => StmtKind::If(If { test: vec![test.clone()], then: body(0), otherwise: None }),
             Head::Opaque(kind) => (**kind).clone(),
         })
     }
@@ -278,7 +276,8 @@ impl Planter<'_> {
                     }
                     bodies.push(chain);
                 }
-                let args = call.args.iter().map(|a| (a.name.as_ref().map(|n| n.text.clone()), a.value.clone()));
+                let args =
+                    call.args.iter().map(|a| (a.name.as_ref().map(|n| n.text.clone()), a.value.clone()));
                 (unit(Head::Call(call.name.text.clone()), args.collect(), bodies), made)
             }
             StmtKind::Skip(skip) => {

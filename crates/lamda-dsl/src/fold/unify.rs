@@ -199,13 +199,18 @@ impl Solver<'_> {
 
     /// What says whether a part runs.
     fn test(&mut self, part: &Part, filled: &mut [Filled]) -> Option<(Compare, Option<Value>)> {
-        let compare = |left: &str, op, right: Expr| Compare { left: Expr::name(left), right: Some((op, right)) };
-        let missing = |values: &[Option<Value>]| {
-            values.iter().zip(&part.present).all(|(v, here)| *here == v.is_some())
-        };
+        let compare =
+            |left: &str, op, right: Expr| Compare { left: Expr::name(left), right: Some((op, right)) };
+        let missing =
+            |values: &[Option<Value>]| values.iter().zip(&part.present).all(|(v, here)| *here == v.is_some());
         for i in part.slots.clone() {
             let Filled::Value(Value::Expr(e)) = &filled[i] else { continue };
-            if !self.rows.iter().flat_map(|r| &r.slots[i]).any(|s| matches!(s.role, Role::Arg { width: true, .. })) {
+            if !self
+                .rows
+                .iter()
+                .flat_map(|r| &r.slots[i])
+                .any(|s| matches!(s.role, Role::Arg { width: true, .. }))
+            {
                 continue;
             }
             // `c_in*6` where the part is there, `c_in*1` where it is not.
@@ -244,7 +249,8 @@ impl Solver<'_> {
                 let values = self.params[index].values.iter();
                 let c_in: Option<Vec<f64>> = part.c_in.iter().map(|c| c.map(f64::from)).collect();
                 let Some(c_in) = c_in else { continue };
-                let differs = |(v, c): (&Option<Value>, &f64)| v.as_ref().is_none_or(|v| v.as_number() != Some(*c));
+                let differs =
+                    |(v, c): (&Option<Value>, &f64)| v.as_ref().is_none_or(|v| v.as_number() != Some(*c));
                 if values.zip(&c_in).all(differs) {
                     for (value, c) in self.params[index].values.iter_mut().zip(c_in) {
                         *value = value.take().or(Some(c.into()));
@@ -254,7 +260,8 @@ impl Solver<'_> {
             }
         }
         if let Some((name, value)) = part.plain {
-            let values = part.present.iter().map(|here| Some(if *here { value } else { 0.0 }.into())).collect();
+            let values =
+                part.present.iter().map(|here| Some(if *here { value } else { 0.0 }.into())).collect();
             let param = self.fresh(Kind::Arg(name.to_owned()), values);
             let Value::Expr(Expr::Name(found)) = &param else { return None };
             return Some((compare(&found.text, CompareOp::Greater, Expr::Number(0.0)), Some(param.clone())));
@@ -265,11 +272,9 @@ impl Solver<'_> {
 
 fn product(factor: Value) -> Value {
     match factor {
-        Value::Expr(e) => Value::Expr(Expr::Binary(
-            crate::syntax::BinaryOp::Mul,
-            Box::new(Expr::name("c_in")),
-            Box::new(e),
-        )),
+        Value::Expr(e) => {
+            Value::Expr(Expr::Binary(crate::syntax::BinaryOp::Mul, Box::new(Expr::name("c_in")), Box::new(e)))
+        }
         other => other,
     }
 }
@@ -374,8 +379,9 @@ fn rename(e: &mut Expr, names: &[String]) {
 
 /// A name that is neither taken nor a word of the language.
 fn free(wanted: &str, taken: &[String]) -> String {
-    let reserved =
-        |n: &str| table::KEYWORDS.contains(&n) || table::operator(n).is_some() || taken.iter().any(|t| t == n);
+    let reserved = |n: &str| {
+        table::KEYWORDS.contains(&n) || table::operator(n).is_some() || taken.iter().any(|t| t == n)
+    };
     let mut name = wanted.to_owned();
     let mut n = 1;
     while reserved(&name) {
@@ -404,7 +410,9 @@ fn usual(values: &[Option<Value>]) -> Option<Value> {
 
 fn is_closed(value: &Value) -> bool {
     match value {
-        Value::Expr(Expr::Name(name)) => table::operator(&name.text).is_some() || matches!(&*name.text, "same" | "causal" | "upper"),
+        Value::Expr(Expr::Name(name)) => {
+            table::operator(&name.text).is_some() || matches!(&*name.text, "same" | "causal" | "upper")
+        }
         Value::Expr(Expr::Number(_)) | Value::Size(_) => true,
         Value::Tuple(values) => values.iter().all(is_closed),
         _ => !mentions(value, "c_in") && matches!(value, Value::Bool(_)),
