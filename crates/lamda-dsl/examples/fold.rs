@@ -2,6 +2,8 @@
 //!
 //! `cargo run --release -p lamda-dsl --example fold -- FILE.lamda ...`; with `-v` first, the texts too.
 
+#![expect(clippy::print_stdout, reason = "a benchmark prints its table")]
+
 use std::time::Instant;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {

@@ -114,6 +114,14 @@ fn what_does_not_repeat_stays_as_it_is() {
 }
 
 #[test]
+fn skips_of_nothing_are_folded() {
+    // What stands behind the skips also begins the model, where there is no room for anything before it.
+    let turn = "relu; conv 8 k=3; maxpool 3 s=1";
+    let turns = format!("upsample 2; skip {{ }}; {turn}; maxpool 2; skip {{ }}; {turn}");
+    finds(&format!("model m(x: f32[N, 8, 8, 8]) -> y {{ {turn}; {turns}; linear 3 }}"), &["block "]);
+}
+
+#[test]
 fn modules_fold_and_renames_pair_the_nodes() {
     let text = "model m(x: f32[N, 9, 128]) -> y { a: conv 32 k=5; bn; relu; maxpool 2; conv 64 k=5; bn; relu; maxpool 2
          conv 128 k=5; bn; relu; maxpool 2; gap; linear 6 }";
@@ -153,7 +161,7 @@ fn words(text: &str) -> usize {
     let mut count = 0;
     for c in text.chars() {
         let word = |c: char| c.is_ascii_alphanumeric() || c == '_';
-        count += usize::from(!c.is_whitespace() && !(word(c) && word(last)));
+        count += usize::from(!(c.is_whitespace() || word(c) && word(last)));
         last = c;
     }
     count

@@ -249,6 +249,9 @@ fn matches(
             None => key(at.chain, at.units.start + i),
         })
         .collect();
+    if main.is_empty() {
+        return Vec::new();
+    }
     let tail: Vec<u64> = match pattern.inner {
         Some(_) => at.units.clone().skip(1).map(|i| key(at.chain, i)).collect(),
         None => Vec::new(),

@@ -177,7 +177,7 @@ fn folding_finds_the_block_and_says_how_nodes_are_renamed() {
         "conv 8 k=3; bn; relu; maxpool 2; conv 16 k=3; bn; relu; maxpool 2; conv 32 k=3; bn; relu; maxpool 2";
     place.file(
         "net.lamda",
-        &format!("model net(x: f32[N, 3, 32, 32]) -> y {{ all: {stage}; gap; linear 4 }}\n"),
+        format!("model net(x: f32[N, 3, 32, 32]) -> y {{ all: {stage}; gap; linear 4 }}\n"),
     );
     let answer = place.run(&["fold", "net.lamda"]).ends(0).says(&["all.conv[1] -> body.conv[1]"]);
     assert!(answer.stdout.contains("repeat 3 { conv [8, 16, 32] k=3; bn; relu; maxpool 2 }"), "{answer:?}");
