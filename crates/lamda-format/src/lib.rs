@@ -23,5 +23,5 @@ mod weights_file;
 mod wire;
 
 pub use export::{ExportError, ExportOptions, OPSET, export};
-pub use import::{ImportError, Imported, Note, Uncarried, import};
+pub use import::{ImportError, Imported, Note, import};
 pub use weights_file::{WeightsFileError, read_weights, write_weights};

@@ -2,13 +2,11 @@
 //! tract 0.23.9 both run fastest (single thread, six blocks of 64 channels, 16x16, with a 1x1 convolution each).
 
 use super::ExportError;
-use super::builder::{Builder, float, int, ints, text};
-use crate::onnx_types::value_info;
-use crate::proto::attribute_proto::AttributeType;
-use crate::proto::{AttributeProto, NodeProto};
-use lamda_ir::op::{Activation, Arithmetic, Attribute, GlobalPool, Opaque, Window};
-use lamda_ir::{Layout, Node, NodeId, Op, TensorType, ValueType};
-use prost::Message;
+use super::builder::{Builder, float, floats, int, ints, text};
+use super::carried::opaque;
+use crate::proto::AttributeProto;
+use lamda_ir::op::{Activation, Arithmetic, GlobalPool, Window};
+use lamda_ir::{Layout, Node, NodeId, Op, TensorType};
 
 /// Lowers every node of the builder's graph and names its outputs.
 pub(super) fn lower(b: &mut Builder<'_>) -> Result<(), ExportError> {
@@ -22,8 +20,14 @@ pub(super) fn lower(b: &mut Builder<'_>) -> Result<(), ExportError> {
 
 fn lower_node(b: &mut Builder<'_>, id: NodeId, node: &Node) -> Result<(), ExportError> {
     let graph = b.graph;
-    if let Op::Opaque(op) = &node.op {
-        return opaque(b, node, op);
+    match &node.op {
+        Op::Opaque(op) => return opaque(b, node, op),
+        Op::Constant(constant) => {
+            b.constant_node(node, &constant.value);
+            return Ok(());
+        }
+        Op::Parameter(_) => return b.parameter(id),
+        _ => {}
     }
     let Some((&x, ty)) = node.inputs.first().and_then(|v| Some((v, graph.tensor_type(*v)?))) else {
         return Ok(());
@@ -33,7 +37,7 @@ fn lower_node(b: &mut Builder<'_>, id: NodeId, node: &Node) -> Result<(), Export
     match &node.op {
         Op::Opaque(_) | Op::Constant(_) | Op::Parameter(_) => {}
         Op::Dropout(_) => b.alias(x, node.outputs[0]),
-        Op::Activation(function) => activation(b, node, *function),
+        Op::Activation(function) => activation(b, node, *function)?,
         Op::Arithmetic(join) => arithmetic(b, node, *join),
         Op::BatchNorm(bn) => batch_norm(b, id, node, ty, bn.eps)?,
         Op::Linear(_) => linear(b, id, node, ty)?,
@@ -47,11 +51,19 @@ fn lower_node(b: &mut Builder<'_>, id: NodeId, node: &Node) -> Result<(), Export
         }
         Op::MaxPool(pool) => {
             let inputs = [b.plain(x)];
-            finish(b, node, "MaxPool", &inputs, window(&pool.window, true));
+            let dilated = pool.window.dilation.iter().any(|&d| d != 1);
+            if dilated {
+                b.need(node, 10)?;
+            }
+            let attributes = window(&pool.window, dilated || b.since(10));
+            finish(b, node, "MaxPool", &inputs, attributes);
         }
         Op::AvgPool(pool) => {
             let inputs = [b.plain(x)];
             let dilated = pool.window.dilation.iter().any(|&d| d != 1);
+            if dilated {
+                b.need(node, 19)?;
+            }
             let mut attributes = window(&pool.window, dilated);
             attributes.push(int("count_include_pad", i64::from(pool.count_pad)));
             finish(b, node, "AveragePool", &inputs, attributes);
@@ -67,8 +79,10 @@ fn lower_node(b: &mut Builder<'_>, id: NodeId, node: &Node) -> Result<(), Export
         // Slice or Split: no difference (134 and 134 µs, 366 and 368).
         Op::ChannelSlice(slice) => {
             let (start, end) = (slice.start as i64, (slice.start + slice.len) as i64);
-            let inputs = [b.plain(x), b.i64s(&[start]), b.i64s(&[end]), b.i64s(&[channels as i64])];
-            finish(b, node, "Slice", &inputs, vec![]);
+            let x = b.plain(x);
+            let limits = [("starts", &[start][..]), ("ends", &[end][..]), ("axes", &[channels as i64][..])];
+            let (inputs, attributes) = b.listed(x, &limits, 10);
+            finish(b, node, "Slice", &inputs, attributes);
         }
         Op::Concat(concat) => {
             let inputs: Vec<String> = node.inputs.iter().map(|v| b.plain(*v)).collect();
@@ -78,6 +92,24 @@ fn lower_node(b: &mut Builder<'_>, id: NodeId, node: &Node) -> Result<(), Export
             let inputs = [b.plain(x)];
             finish(b, node, "Flatten", &inputs, vec![int("axis", 1)]);
         }
+        // Before opset 13 it was taken over all that lies behind the axis.
+        Op::Softmax(_) if !b.since(13) && channels + 1 != rank => {
+            let last = rank - 1;
+            let swap = (0..rank).map(|i| {
+                if i == channels {
+                    last
+                } else if i == last {
+                    channels
+                } else {
+                    i
+                }
+            });
+            let perm: Vec<usize> = swap.collect();
+            let x = b.plain(x);
+            let turned = b.helper(node, "Transpose", &[&x], vec![ints("perm", perm.iter().copied())]);
+            let soft = b.helper(node, "Softmax", &[&turned], vec![int("axis", last as i64)]);
+            finish(b, node, "Transpose", &[soft], vec![ints("perm", perm)]);
+        }
         Op::Softmax(_) => {
             let inputs = [b.plain(x)];
             finish(b, node, "Softmax", &inputs, vec![int("axis", channels as i64)]);
@@ -86,6 +118,9 @@ fn lower_node(b: &mut Builder<'_>, id: NodeId, node: &Node) -> Result<(), Export
         Op::Upsample(upsample) => {
             let mut scales = vec![1.0, 1.0];
             scales.resize(rank, upsample.factor as f32);
+            if !b.since(11) {
+                return nearest(b, node, &scales);
+            }
             let inputs = [b.plain(x), String::new(), b.f32s(&scales)];
             let attributes = vec![
                 text("mode", "nearest"),
@@ -95,6 +130,19 @@ fn lower_node(b: &mut Builder<'_>, id: NodeId, node: &Node) -> Result<(), Export
             finish(b, node, "Resize", &inputs, attributes);
         }
     }
+    Ok(())
+}
+
+/// Nearest neighbours before opset 11, when that was the only way to read coordinates.
+fn nearest(b: &mut Builder<'_>, node: &Node, scales: &[f32]) -> Result<(), ExportError> {
+    let mut inputs = vec![b.plain(node.inputs[0])];
+    let mut attributes = vec![text("mode", "nearest")];
+    if b.since(9) {
+        inputs.push(b.f32s(scales));
+    } else {
+        attributes.push(floats("scales", scales));
+    }
+    finish(b, node, if b.since(10) { "Resize" } else { "Upsample" }, &inputs, attributes);
     Ok(())
 }
 
@@ -119,12 +167,15 @@ fn window(window: &Window, dilations: bool) -> Vec<AttributeProto> {
     attributes
 }
 
-fn activation(b: &mut Builder<'_>, node: &Node, function: Activation) {
+fn activation(b: &mut Builder<'_>, node: &Node, function: Activation) -> Result<(), ExportError> {
     let x = b.any(node.inputs[0]);
     let (map, x) = (x.map, x.name.as_str());
     let sixth = || vec![float("alpha", 1.0 / 6.0), float("beta", 0.5)];
     match function {
         Activation::Relu => b.finish(node, "Relu", &[x], vec![], map),
+        Activation::Relu6 if !b.since(11) => {
+            b.finish(node, "Clip", &[x], vec![float("min", 0.0), float("max", 6.0)], map);
+        }
         Activation::Relu6 => {
             let (low, high) = (b.scalar(0.0), b.scalar(6.0));
             b.finish(node, "Clip", &[x, &low, &high], vec![], map);
@@ -140,6 +191,7 @@ fn activation(b: &mut Builder<'_>, node: &Node, function: Activation) {
         }
         // The order x / sqrt 2, Erf, + 1, * x, / 2 is the one that both runtimes fuse.
         Activation::Gelu => {
+            b.need(node, 9)?;
             let (root, one, half) = (b.scalar(std::f32::consts::SQRT_2), b.scalar(1.0), b.scalar(0.5));
             let scaled = b.helper(node, "Div", &[x, &root], vec![]);
             let erf = b.helper(node, "Erf", &[&scaled], vec![]);
@@ -148,12 +200,17 @@ fn activation(b: &mut Builder<'_>, node: &Node, function: Activation) {
             b.finish(node, "Mul", &[&double, &half], vec![], map);
         }
         // 99 and 178 µs; x HardSigmoid(x) 98 and 234; by Clip 170 and 221.
+        Activation::HardSwish if !b.since(14) => {
+            let s = b.helper(node, "HardSigmoid", &[x], sixth());
+            b.finish(node, "Mul", &[x, &s], vec![], map);
+        }
         Activation::HardSwish => b.finish(node, "HardSwish", &[x], vec![], map),
         Activation::Sigmoid => b.finish(node, "Sigmoid", &[x], vec![], map),
         // 93 and 156 µs; by Clip 147 and 169.
         Activation::HardSigmoid => b.finish(node, "HardSigmoid", &[x], sixth(), map),
         Activation::Tanh => b.finish(node, "Tanh", &[x], vec![], map),
     }
+    Ok(())
 }
 
 fn arithmetic(b: &mut Builder<'_>, node: &Node, join: Arithmetic) {
@@ -248,14 +305,8 @@ fn global_pool(b: &mut Builder<'_>, node: &Node, ty: &TensorType, pool: GlobalPo
         GlobalPool::Max => ("GlobalMaxPool", "ReduceMax"),
     };
     if ty.layout == Layout::Sequence {
-        let mut inputs = vec![x];
-        let mut attributes = vec![int("keepdims", 0)];
-        // From opset 18 on the axes are an input.
-        if b.opset < 18 {
-            attributes.push(ints("axes", [1]));
-        } else {
-            inputs.push(b.i64s(&[1]));
-        }
+        let (inputs, mut attributes) = b.listed(x, &[("axes", &[1])], 18);
+        attributes.push(int("keepdims", 0));
         finish(b, node, by_axis, &inputs, attributes);
     } else if let Some(rank) = b.wanted(node.outputs[0]).filter(|r| *r == ty.dims().len()) {
         b.finish(node, by_map, &[&x], vec![], Some(rank));
@@ -263,50 +314,4 @@ fn global_pool(b: &mut Builder<'_>, node: &Node, ty: &TensorType, pool: GlobalPo
         let pooled = b.helper(node, by_map, &[&x], vec![]);
         b.finish(node, "Flatten", &[&pooled], vec![int("axis", 1)], None);
     }
-}
-
-fn opaque(b: &mut Builder<'_>, node: &Node, op: &Opaque) -> Result<(), ExportError> {
-    let inputs: Vec<String> = node.inputs.iter().map(|v| b.plain(*v)).collect();
-    let outputs = b.targets(node);
-    for (v, name) in node.outputs.iter().zip(&outputs) {
-        let ty = &b.graph.value(*v).ty;
-        let declared = b.graph.outputs().iter().any(|(output, _)| output == name);
-        if *ty != ValueType::Unknown && !declared {
-            b.value_info.push(value_info(name, ty));
-        }
-    }
-    let attribute: Result<Vec<AttributeProto>, ExportError> =
-        op.attributes.iter().map(|(name, value)| carried_attribute(node, name, value)).collect();
-    let name = b.node_name(node);
-    b.nodes.push(NodeProto {
-        name: Some(name),
-        op_type: Some(op.name.clone()),
-        domain: Some(op.domain.clone()),
-        input: inputs,
-        output: outputs,
-        attribute: attribute?,
-        ..Default::default()
-    });
-    Ok(())
-}
-
-fn carried_attribute(node: &Node, name: &str, value: &Attribute) -> Result<AttributeProto, ExportError> {
-    let of = |kind: AttributeType| AttributeProto {
-        name: Some(name.to_owned()),
-        r#type: Some(kind as i32),
-        ..Default::default()
-    };
-    Ok(match value {
-        Attribute::Int(i) => AttributeProto { i: Some(*i), ..of(AttributeType::Int) },
-        Attribute::Float(f) => AttributeProto { f: Some(*f), ..of(AttributeType::Float) },
-        Attribute::Bytes(s) => AttributeProto { s: Some(s.clone()), ..of(AttributeType::String) },
-        Attribute::Ints(ints) => AttributeProto { ints: ints.clone(), ..of(AttributeType::Ints) },
-        Attribute::Floats(floats) => AttributeProto { floats: floats.clone(), ..of(AttributeType::Floats) },
-        Attribute::Strings(s) => AttributeProto { strings: s.clone(), ..of(AttributeType::Strings) },
-        Attribute::Tensor(_) | Attribute::Graph(_) => {
-            return Err(ExportError::Attribute { path: node.path.clone(), name: name.to_owned() });
-        }
-        Attribute::Message { bytes, .. } => AttributeProto::decode(bytes.as_slice())
-            .map_err(|_| ExportError::Attribute { path: node.path.clone(), name: name.to_owned() })?,
-    })
 }

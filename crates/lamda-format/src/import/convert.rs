@@ -3,15 +3,19 @@
 //! A pooled value `[N, C, 1, 1]` is the vector `[N, C]` of the graph: it is bound as [`Bound::Pooled`] and becomes the
 //! vector itself where the file flattens it, or joins a map where the file multiplies one by it.
 
-use super::attribute::{Refusal, float, malformed, operator_name, text, uncarried, untranslated};
+use super::attribute::{Refusal, float, malformed, operator_name, text, untranslated};
 use super::fuse::{Group, Groups, groups, is_hard_sigmoid};
+use super::path::path;
 use super::source::{Source, is_standard, label};
-use super::{ImportError, Imported, Note, Uncarried};
+use super::{ImportError, Imported, Note};
 use crate::onnx_types::{is_denoted, too_large, type_from_onnx};
 use crate::proto::NodeProto;
 use lamda_ir::op::{Activation, Arithmetic, Dropout};
-use lamda_ir::{Graph, Layout, NodeId, Op, OpError, TensorType, ValueId, ValueType, Weights};
-use std::collections::{HashMap, HashSet};
+use lamda_ir::{
+    DType, Graph, Layout, NodeId, Op, OpError, Patch, TensorType, ValueId, ValueType, Weights,
+    canonical_order,
+};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 /// What a name of the file stands for.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -20,70 +24,126 @@ pub(super) enum Bound {
     Value(ValueId),
     /// A vector of the graph that in the file has axes of 1 behind it, and its rank there.
     Pooled(ValueId, usize),
-    /// What an untranslated node would make.
-    Failed,
 }
 
 pub(super) struct Converter<'a> {
     pub(super) source: &'a Source<'a>,
     pub(super) graph: Graph,
+    pub(super) made: Made,
+    /// What the paths of this graph's weights begin with; empty for the model itself.
+    pub(super) prefix: String,
+    /// Nodes of the graph for constants of the file, by the constants' identities.
+    pub(super) constants: HashMap<usize, ValueId>,
+    /// Pooled values in the rank that they have in the file.
+    pub(super) unpooled: HashMap<(ValueId, usize), ValueId>,
+    pub(super) bound: HashMap<&'a str, Bound>,
+    paths: HashSet<String>,
+    repeats: HashMap<String, usize>,
+    /// Paths in the order in which they were taken.
+    taken: Vec<String>,
+}
+
+/// What is made for a model and all graphs inside its nodes together.
+#[derive(Default)]
+pub(super) struct Made {
     pub(super) weights: Weights,
     pub(super) notes: Vec<Note>,
-    /// Where weights lie, by the names of their tensors.
-    pub(super) stored: HashMap<(Vec<&'a str>, String), String>,
+    /// Where weights lie, by the tensors that they are made of.
+    pub(super) stored: HashMap<(Vec<String>, String), String>,
     /// How many elements of weights may still be made: one constant may be the weight of many nodes.
     pub(super) budget: usize,
     /// The paths under which weights lie.
     pub(super) stems: HashSet<String>,
-    bound: HashMap<&'a str, Bound>,
-    uncarried: Vec<Uncarried>,
-    paths: HashSet<String>,
-    repeats: HashMap<String, usize>,
+    /// The versions of the domains of carried operators.
+    pub(super) opsets: BTreeMap<String, i64>,
+    /// How many nodes the graph lies in.
+    pub(super) depth: usize,
 }
 
 impl<'a> Converter<'a> {
-    /// `budget` is how many elements of weights may be made.
-    pub(super) fn new(source: &'a Source<'a>, budget: usize) -> Converter<'a> {
+    pub(super) fn new(source: &'a Source<'a>, made: Made) -> Converter<'a> {
         Converter {
             source,
             graph: Graph::new(source.graph.name()),
-            weights: Weights::new(),
-            notes: Vec::new(),
-            stored: HashMap::new(),
-            budget,
-            stems: HashSet::new(),
+            made,
+            prefix: String::new(),
+            constants: HashMap::new(),
+            unpooled: HashMap::new(),
             bound: HashMap::new(),
-            uncarried: Vec::new(),
             paths: HashSet::new(),
             repeats: HashMap::new(),
+            taken: Vec::new(),
         }
     }
 
+    /// The model.
     pub(super) fn run(mut self) -> Result<Imported, ImportError> {
         self.inputs()?;
-        let Groups { by_last, inside } = groups(self.source);
-        let source = self.source;
-        for (i, node) in source.nodes.iter().enumerate().filter(|(i, _)| !inside[*i]) {
-            let done = match by_last.get(&i) {
-                Some(group) => self.group(node, group),
-                None if is_standard(node) => self.node(node),
-                None => untranslated("the graph has no operator for it"),
-            };
-            if let Err(refusal) = done {
-                self.refused(node, by_last.contains_key(&i), refusal)?;
-            }
-        }
-        if !self.uncarried.is_empty() {
-            return Err(ImportError::Unsupported(self.uncarried));
-        }
+        self.nodes()?;
         self.outputs()?;
-        Ok(Imported { graph: self.graph, weights: self.weights, notes: self.notes })
+        for (domain, version) in std::mem::take(&mut self.made.opsets) {
+            self.graph.set_opset(domain, version);
+        }
+        // Attempts that were given up.
+        if canonical_order(&self.graph).len() < self.graph.nodes().len() {
+            let rebuilt = Patch::new().apply(&self.graph);
+            self.graph = rebuilt.map_err(|e| ImportError::Malformed { reason: e.to_string() })?.0;
+        }
+        Ok(Imported { graph: self.graph, weights: self.made.weights, notes: self.made.notes })
     }
 
-    fn inputs(&mut self) -> Result<(), ImportError> {
+    /// Every node, translated where it can be and carried where it cannot.
+    pub(super) fn nodes(&mut self) -> Result<(), ImportError> {
+        let Groups { by_last, inside, members } = groups(self.source);
         let source = self.source;
-        let products = source.nodes.iter().filter(|n| n.op_type() == "MatMul");
-        let multiplied: HashSet<&str> = products.flat_map(|n| &n.input).map(String::as_str).collect();
+        for (i, node) in source.nodes.iter().enumerate().filter(|(i, _)| !inside[*i]) {
+            if let Some(group) = by_last.get(&i) {
+                let mark = (self.taken.len(), self.graph.nodes().len());
+                match self.group(node, group) {
+                    Ok(()) => continue,
+                    Err(Refusal::Fatal(error)) => return Err(error),
+                    Err(_) => self.give_back(mark),
+                }
+                for &member in members.get(&i).into_iter().flatten() {
+                    self.translate(source.nodes[member])?;
+                }
+            }
+            self.translate(node)?;
+        }
+        Ok(())
+    }
+
+    fn translate(&mut self, node: &'a NodeProto) -> Result<(), ImportError> {
+        let mark = (self.taken.len(), self.graph.nodes().len());
+        if self.source.is_translated() && is_standard(node) && self.is_typed(node) {
+            match self.node(node) {
+                Ok(()) => return Ok(()),
+                Err(Refusal::Fatal(error)) => return Err(error),
+                Err(Refusal::Malformed(reason)) => {
+                    return Err(ImportError::Node {
+                        node: label(node),
+                        operator: operator_name(node),
+                        reason,
+                    });
+                }
+                Err(Refusal::Untranslated(_)) => self.give_back(mark),
+            }
+        }
+        self.carry(node)
+    }
+
+    /// Whether the ranks of all that a node computes with are known.
+    fn is_typed(&self, node: &NodeProto) -> bool {
+        let known = |name: &String| match self.bound.get(name.as_str()) {
+            Some(Bound::Value(v)) => self.graph.tensor_type(*v).is_some_and(|t| t.shape.is_some()),
+            _ => true,
+        };
+        node.op_type() == "Identity" || node.input.iter().all(known)
+    }
+
+    /// The inputs that are the graph's own.
+    pub(super) fn inputs(&mut self) -> Result<(), ImportError> {
+        let source = self.source;
         for input in source.inputs() {
             let fault = |reason| ImportError::Type { name: input.name().to_owned(), reason };
             let mut ty = type_from_onnx(input.r#type.as_ref()).map_err(fault)?;
@@ -91,7 +151,7 @@ impl<'a> Converter<'a> {
             if let ValueType::Tensor(t) = &mut ty
                 && t.layout == Layout::Signal
                 && input.r#type.as_ref().is_none_or(|ty| !is_denoted(ty))
-                && multiplied.contains(input.name())
+                && source.readers(input.name()).any(|n| n.op_type() == "MatMul")
             {
                 t.layout = Layout::Sequence;
             }
@@ -101,49 +161,12 @@ impl<'a> Converter<'a> {
         Ok(())
     }
 
-    fn outputs(&mut self) -> Result<(), ImportError> {
+    /// The outputs, of the ranks that they have in the file.
+    pub(super) fn outputs(&mut self) -> Result<(), ImportError> {
         let source = self.source;
         for output in &source.graph.output {
-            let name = output.name();
-            match self.bound.get(name) {
-                Some(Bound::Value(v)) => self.graph.add_output(name, *v),
-                Some(Bound::Pooled(v, rank)) => {
-                    let message = format!("the output is [N, C] here and has rank {rank} in the file");
-                    self.notes.push(Note { node: name.to_owned(), message });
-                    self.graph.add_output(name, *v);
-                }
-                _ => {
-                    let (what, hint) = ("an output that is constant", "export it without that output");
-                    return Err(ImportError::Feature { what, hint });
-                }
-            }
-        }
-        Ok(())
-    }
-
-    fn refused(&mut self, node: &'a NodeProto, grouped: bool, refusal: Refusal) -> Result<(), ImportError> {
-        let reason = match refusal {
-            Refusal::Fatal(error) => return Err(error),
-            Refusal::Malformed(reason) => {
-                return Err(ImportError::Node { node: label(node), operator: operator_name(node), reason });
-            }
-            Refusal::Downstream => None,
-            Refusal::Untranslated(reason) => Some(reason),
-        };
-        let carried = match (&reason, grouped) {
-            (Some(_), false) => self.carry(node)?,
-            _ => false,
-        };
-        if !carried {
-            // What only waits for another node is not a fault of its own.
-            let constant = node.input.iter().any(|name| self.source.constants.contains_key(name.as_str()));
-            let waits = node.input.iter().any(|name| self.bound.get(name.as_str()) == Some(&Bound::Failed));
-            if constant || !waits {
-                self.uncarried.extend(reason.map(|reason| uncarried(node, reason)));
-            }
-            for name in node.output.iter().filter(|o| !o.is_empty()) {
-                self.bound.insert(name, Bound::Failed);
-            }
+            let v = self.carried_value(output.name())?;
+            self.graph.add_output(output.name(), v);
         }
         Ok(())
     }
@@ -304,13 +327,12 @@ impl<'a> Converter<'a> {
     /// What a name stands for.
     pub(super) fn get(&self, name: &str) -> Result<Bound, Refusal> {
         match self.bound.get(name) {
-            Some(Bound::Failed) => Err(Refusal::Downstream),
             Some(bound) => Ok(*bound),
             None if self.source.constants.contains_key(name) => {
                 untranslated(format!("it computes with the constant `{name}`"))
             }
             None if name.is_empty() => malformed("an input is missing"),
-            None => untranslated(format!("it reads `{name}`, an output that has no word in the graph")),
+            None => untranslated(format!("it reads `{name}`, which has no word in the graph")),
         }
     }
 
@@ -319,7 +341,6 @@ impl<'a> Converter<'a> {
         match bound {
             Bound::Value(v) => Ok((v, None)),
             Bound::Pooled(v, rank) => Ok((v, Some(rank))),
-            Bound::Failed => Err(Refusal::Downstream),
         }
     }
 
@@ -344,12 +365,11 @@ impl<'a> Converter<'a> {
         match bound {
             Bound::Value(v) => self.graph.tensor_type(v).map_or(0, |t| t.dims().len()),
             Bound::Pooled(_, rank) => rank,
-            Bound::Failed => 0,
         }
     }
 
     /// A constant of one number; `None` for other constants and for values.
-    pub(super) fn scalar(&self, name: &str) -> Result<Option<f32>, ImportError> {
+    pub(super) fn scalar(&self, name: &str) -> Result<Option<f32>, Refusal> {
         let Some(constant) = self.source.constants.get(name).filter(|c| c.is_single()) else {
             return Ok(None);
         };
@@ -357,29 +377,41 @@ impl<'a> Converter<'a> {
     }
 
     /// Constant integers; `None` for values.
-    pub(super) fn integers(&self, name: &str) -> Result<Option<Vec<i64>>, ImportError> {
+    pub(super) fn integers(&self, name: &str) -> Result<Option<Vec<i64>>, Refusal> {
         self.source.constants.get(name).map(|c| c.i64s(name)).transpose()
     }
 
     /// A node's path: its name without the operator at its end, unique.
     pub(super) fn path(&mut self, node: &NodeProto) -> String {
         let name = node.name().strip_suffix(node.op_type()).and_then(|s| s.strip_suffix('/'));
-        let stem = match name.unwrap_or(node.name()) {
-            "" => node.op_type().to_lowercase(),
-            name => name.to_owned(),
-        };
+        let mut stem = path(name.unwrap_or(node.name()));
+        if stem.is_empty() {
+            stem = path(&node.op_type().to_lowercase());
+        }
         self.part(&stem)
     }
 
     /// A path that is free, near the given one.
     pub(super) fn part(&mut self, stem: &str) -> String {
+        let stem = if stem.is_empty() { "node" } else { stem };
         let mut path = stem.to_owned();
         while !self.paths.insert(path.clone()) {
             let n = self.repeats.entry(stem.to_owned()).or_insert(0);
             *n += 1;
             path = format!("{stem}_{n}");
         }
+        self.taken.push(path.clone());
         path
+    }
+
+    /// Gives back the paths taken since `mark` that no node added since has.
+    fn give_back(&mut self, mark: (usize, usize)) {
+        let (taken, nodes) = mark;
+        for path in self.taken.split_off(taken) {
+            if !self.graph.nodes()[nodes..].iter().any(|n| n.path == path) {
+                self.paths.remove(&path);
+            }
+        }
     }
 
     /// Adds a node without weights.
@@ -393,6 +425,11 @@ impl<'a> Converter<'a> {
         self.add_at(path.clone(), path, op, inputs)
     }
 
+    /// The path of weights for a path of this graph.
+    pub(super) fn under(&self, path: &str) -> String {
+        format!("{}{path}", self.prefix)
+    }
+
     /// Adds a node at a path that is free.
     pub(super) fn add_at(
         &mut self,
@@ -402,6 +439,14 @@ impl<'a> Converter<'a> {
         inputs: &[ValueId],
     ) -> Result<NodeId, Refusal> {
         let op = op.into();
+        let weights = if weights == path { self.under(&path) } else { weights };
+        if op.operator().is_some() {
+            let types = inputs.iter().filter_map(|v| self.graph.tensor_type(*v));
+            let half = types.map(|t| t.dtype).find(|t| matches!(t, DType::F16 | DType::Bf16 | DType::F64));
+            if let Some(found) = half {
+                return untranslated(format!("it computes in {}", found.word()));
+            }
+        }
         let id = match self.graph.add_shared(path, weights, op, inputs) {
             Ok(id) => id,
             Err(OpError::NotATensor | OpError::UnknownDim { .. }) => {
@@ -451,6 +496,6 @@ impl<'a> Converter<'a> {
     }
 
     pub(super) fn note(&mut self, node: &NodeProto, message: impl Into<String>) {
-        self.notes.push(Note { node: label(node), message: message.into() });
+        self.made.notes.push(Note { node: label(node), message: message.into() });
     }
 }

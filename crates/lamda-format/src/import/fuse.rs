@@ -24,11 +24,17 @@ pub(super) enum Group<'a> {
 pub(super) struct Groups<'a> {
     pub(super) by_last: HashMap<usize, Group<'a>>,
     pub(super) inside: Vec<bool>,
+    /// The nodes inside each group, in order, by its last.
+    pub(super) members: HashMap<usize, Vec<usize>>,
 }
 
-/// Every group of the model.
+/// Every group of the graph.
 pub(super) fn groups<'a>(source: &'a Source<'a>) -> Groups<'a> {
-    let mut groups = Groups { by_last: HashMap::new(), inside: vec![false; source.nodes.len()] };
+    let inside = vec![false; source.nodes.len()];
+    let mut groups = Groups { by_last: HashMap::new(), inside, members: HashMap::new() };
+    if !source.is_translated() {
+        return groups;
+    }
     for (i, node) in source.nodes.iter().enumerate().rev() {
         if groups.inside[i] || !is_standard(node) {
             continue;
@@ -37,6 +43,8 @@ pub(super) fn groups<'a>(source: &'a Source<'a>) -> Groups<'a> {
             let mut m = Match { source, inside: Vec::new() };
             if let Some(group) = find(&mut m, node) {
                 m.inside.iter().for_each(|&i| groups.inside[i] = true);
+                m.inside.sort_unstable();
+                groups.members.insert(i, m.inside);
                 groups.by_last.insert(i, group);
                 break;
             }
