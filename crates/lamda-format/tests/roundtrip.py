@@ -10,15 +10,19 @@ Not part of `cargo test`, since it needs Python packages and models; run it when
 
 `models`: names, types and sizes of inputs and outputs must agree, and both files must give the same outputs for three
 random inputs: within 1e-4 of each output's scale, integers exactly. `nodes`: the written file must give the outputs
-that the test expects, by the tolerances of ONNX's own runner. Where ONNX Runtime cannot run the original either, and
-for outputs that are random, the two files are compared node for node: the written one, read again, has the structure
-and the weights of what was read from the original. That is asserted of every model besides.
+that the test expects, by the tolerances of ONNX's own runner, or what ONNX Runtime makes of the original where that is
+something else. Where ONNX Runtime cannot run the original either, and
+for outputs that are random, the two files are compared node for node: operators and attributes are the same, and the
+written one, read again, has the structure and the weights of what was read from the original. The latter is asserted of
+every model besides.
 
 A table is printed (of all with `--all`, else of what failed or is an exception) and the totals. Exit status 1 when
 anything failed.
 """
 
 import argparse
+import collections
+import itertools
 import json
 import pathlib
 import subprocess
@@ -74,6 +78,50 @@ def interface(values):
     return [(v.name, v.type, sizes(v)) for v in values]
 
 
+def plain(kind):
+    """A type without what says how axes are read."""
+    copy = onnx.TypeProto()
+    copy.CopyFrom(kind)
+    copy.ClearField("denotation")
+    for field, inner in copy.ListFields():
+        if field.name in ("sequence_type", "optional_type"):
+            inner.elem_type.CopyFrom(plain(inner.elem_type))
+        elif field.name == "map_type":
+            inner.value_type.CopyFrom(plain(inner.value_type))
+        elif field.name == "tensor_type":
+            for dim in inner.shape.dim:
+                dim.ClearField("denotation")
+    return copy
+
+
+def nodes_of(path):
+    """The operators of a file with their attributes, also inside nodes; what moves nothing left out."""
+    found = collections.Counter()
+
+    def visit(graph):
+        for n in graph.node:
+            attributes = []
+            for a in n.attribute:
+                if a.type == onnx.AttributeProto.GRAPH:
+                    visit(a.g)
+                    continue
+                value = onnx.helper.get_attribute_value(a)
+                if a.type == onnx.AttributeProto.TENSOR:
+                    value = (value.data_type, list(value.dims), numpy_helper.to_array(value).tobytes())
+                attributes.append((a.name, str(value)))
+            if n.op_type not in ("Constant", "Identity"):
+                found[(n.domain, n.op_type, len([i for i in n.input if i]), len(n.output), tuple(sorted(attributes)))] += 1
+
+    visit(onnx.load(path).graph)
+    return found
+
+
+def same_nodes(path, target, report):
+    """Without translated nodes, the operators of both files are the same."""
+    if report["translated"] == 0 and (old := nodes_of(path)) != (new := nodes_of(target)):
+        raise RuntimeError(f"the operators differ: {list((old - new).items())[:2]} became {list((new - old).items())[:2]}")
+
+
 def declared(path):
     """Names, types and sizes of a file's inputs and outputs, with the names of dynamic sizes."""
     graph = onnx.load(path, load_external_data=False).graph
@@ -82,9 +130,7 @@ def declared(path):
     def one(v):
         tensor = v.type.tensor_type
         if v.type.WhichOneof("value") != "tensor_type":
-            copy = onnx.TypeProto()
-            copy.CopyFrom(v.type)
-            return v.name, copy.SerializeToString(deterministic=True), None
+            return v.name, str(plain(v.type)), None
         dims = None
         if tensor.HasField("shape"):
             dims = [getattr(d, d.WhichOneof("value")) if d.WhichOneof("value") else "?" for d in tensor.shape.dim]
@@ -106,30 +152,35 @@ def agree(old, new, what):
             raise RuntimeError(f"{what}: `{name}` is {b}, not {a}")
 
 
-def fill(v, rng, batch):
-    """A random value for an input: ids and masks small, sizes that are open small."""
-    names = {"batch": batch, "n": batch, "time": 1, "unk__": batch}
+def fill(v, rng, batch, open_size, high):
+    """A random value for an input: ids below `high`, masks of 0 and 1, open sizes as given."""
     shape = []
     for i, d in enumerate(v.shape):
-        if isinstance(d, int) and d > 0:
-            shape.append(d)
-        else:
-            shape.append(batch if i == 0 or any(w in str(d).lower() for w in names) else SIZES.get((v.name, i), 8))
+        is_batch = "batch" in str(d).lower() or (i == 0 and "seq" not in str(d).lower())
+        shape.append(d if isinstance(d, int) and d > 0 else batch if is_batch else open_size)
     kind = TYPES[v.type]
     name = v.name.lower()
     if kind == np.bool_:
         return rng.integers(0, 2, shape).astype(kind)
     if np.issubdtype(kind, np.integer):
-        if v.name == "sr":
+        if name == "sr":
             return np.full(shape, 16000, kind)
-        high = 2 if "mask" in name or "segment" in name or "token_type" in name else 100
-        low = -100 if kind == np.int8 else 0
-        return rng.integers(low, high, shape).astype(kind)
+        small = any(word in name for word in ("mask", "segment", "token_type"))
+        return rng.integers(-100 if kind == np.int8 else 0, 2 if small else high, shape).astype(kind)
     return rng.standard_normal(shape).astype(kind)
 
 
-# Open sizes that may not be anything.
-SIZES = {("input", 2): 64, ("input", 3): 64, ("input", 1): 512}
+def inputs_that_run(sess, seed):
+    """Random inputs that a model takes, the larger batch and ids first, and what it makes of them."""
+    error = None
+    for batch, size, high in itertools.product((2, 1, 64), (8, 64, 512, 576), (100, 5)):
+        rng = np.random.default_rng(seed)
+        given = {v.name: fill(v, rng, batch, size, high) for v in sess.get_inputs()}
+        try:
+            return given, sess.run(None, given)
+        except Exception as refused:
+            error = refused
+    raise error
 
 
 def close(found, expected, tolerance=1e-4):
@@ -155,24 +206,19 @@ def model(path, target, example):
     try:
         before = session(path)
     except Exception as error:
-        return "nodes", f"{note}; ONNX Runtime: {str(error).splitlines()[0][:120]}"
+        same_nodes(path, target, report)
+        reason = str(error).splitlines()[0].rpartition(" failed:")[2]
+        return "nodes", f"{note}; ONNX Runtime does not load it: {reason[:160]}"
     after = session(target)
     for old, new in ((before.get_inputs(), after.get_inputs()), (before.get_outputs(), after.get_outputs())):
         if [o[:2] for o in interface(old)] != [o[:2] for o in interface(new)]:
             raise RuntimeError(f"ONNX Runtime reads {interface(new)}, not {interface(old)}")
     for seed in range(3):
-        rng = np.random.default_rng(seed)
-        given = {v.name: fill(v, rng, 1 if seed == 0 else 2) for v in before.get_inputs()}
         try:
-            expected = before.run(None, given)
-        except Exception:
-            # The batch is not open in all of the model.
-            rng = np.random.default_rng(seed)
-            given = {v.name: fill(v, rng, 1) for v in before.get_inputs()}
-            try:
-                expected = before.run(None, given)
-            except Exception as error:
-                return "nodes", f"{note}; ONNX Runtime does not run it: {str(error).splitlines()[0][:160]}"
+            given, expected = inputs_that_run(before, seed)
+        except Exception as error:
+            same_nodes(path, target, report)
+            return "nodes", f"{note}; ONNX Runtime does not run it: {str(error).splitlines()[0][:160]}"
         for v, f, e in zip(before.get_outputs(), after.run(None, given), expected):
             if not close(f, e):
                 raise RuntimeError(f"`{v.name}` differs")
@@ -209,17 +255,17 @@ def expect(found, expected, rtol=1e-3, atol=1e-7):
     np.testing.assert_allclose(found, expected, rtol=rtol, atol=atol)
 
 
-def run_node(path, folder):
-    proto = onnx.load(folder / "model.onnx")
+def given_and_expected(folder):
+    graph = onnx.load(folder / "model.onnx").graph
     data = folder / "test_data_set_0"
+    read = lambda kind, values: {v.name: read_value(data / f"{kind}_{i}.pb", v) for i, v in enumerate(values)}
+    return read("input", graph.input), list(read("output", graph.output).values())
+
+
+def run_node(path, given):
     sess = session(path)
-    given = {}
-    for i, value in enumerate(proto.graph.input):
-        given[value.name] = read_value(data / f"input_{i}.pb", value)
     names = {v.name for v in sess.get_inputs()}
-    found = sess.run(None, {k: v for k, v in given.items() if k in names})
-    for i, (value, f) in enumerate(zip(proto.graph.output, found)):
-        expect(f, read_value(data / f"output_{i}.pb", value))
+    return sess.run(None, {k: v for k, v in given.items() if k in names})
 
 
 def random_outputs(path):
@@ -232,22 +278,26 @@ def node(folder, target, example):
     for old, new, what in zip(declared(path), declared(target), ("inputs", "outputs")):
         agree(old, new, what)
     note = f"{report['translated']} translated, {report['carried']} carried"
+    given, expected = given_and_expected(folder)
     try:
-        run_node(path, folder)
+        found = run_node(path, given)
     except BaseException as error:
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:120]
-        if random_outputs(path):
-            reason = "its outputs are random"
-        try:
-            session(target)
-        except Exception as refused:
-            try:
-                session(path)
-            except Exception:
-                return "nodes", f"{note}; {reason}"
-            raise RuntimeError(f"the original loads, the result does not: {refused}") from refused
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        reason = reason.rpartition("node_tests/")[2][:120]
+        same_nodes(path, target, report)
         return "nodes", f"{note}; {reason}"
-    run_node(target, folder)
+    again = run_node(target, given)
+    if random_outputs(path):
+        same_nodes(path, target, report)
+        return "nodes", f"{note}; its outputs are random"
+    try:
+        expect(found, expected)
+    except AssertionError:
+        # ONNX Runtime is not as the test expects; it must then be the same with both files.
+        if not close(again, found, 1e-6):
+            raise
+        return "same", f"{note}; ONNX Runtime gives neither what the test expects"
+    expect(again, expected)
     return "run", note
 
 
@@ -263,7 +313,7 @@ def main():
         cases = sorted(options.folder.glob("*.onnx"))
     else:
         cases = sorted(p.parent for p in options.folder.glob("*/model.onnx"))
-    totals = {"run": 0, "nodes": 0, "unsound": 0, "failed": 0}
+    totals = {"run": 0, "same": 0, "nodes": 0, "unsound": 0, "failed": 0}
     with tempfile.TemporaryDirectory() as scratch:
         target = pathlib.Path(scratch) / "out.onnx"
         for case in (c for c in cases if options.match in c.name):
@@ -279,7 +329,7 @@ def main():
             totals[kind] += 1
             if options.all or kind != "run":
                 print(f"{kind:8}{case.name}  {note}", flush=True)
-    words = {"run": "equal in ONNX Runtime", "nodes": "equal node for node", "unsound": "unsound", "failed": "failed"}
+    words = {"run": "equal in ONNX Runtime", "same": "equal to what it makes of the original", "nodes": "equal node for node", "unsound": "unsound", "failed": "failed"}
     print(f"onnxruntime {onnxruntime.__version__}: " + ", ".join(f"{totals[k]} {w}" for k, w in words.items()))
     sys.exit(1 if totals["failed"] or not sum(totals.values()) else 0)
 

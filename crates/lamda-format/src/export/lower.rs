@@ -121,7 +121,9 @@ fn lower_node(b: &mut Builder<'_>, id: NodeId, node: &Node) -> Result<(), Export
             if !b.since(11) {
                 return nearest(b, node, &scales);
             }
-            let inputs = [b.plain(x), String::new(), b.f32s(&scales)];
+            // The region of interest may be left out from opset 13 on.
+            let region = if b.since(13) { String::new() } else { b.f32s(&[]) };
+            let inputs = [b.plain(x), region, b.f32s(&scales)];
             let attributes = vec![
                 text("mode", "nearest"),
                 text("coordinate_transformation_mode", "asymmetric"),

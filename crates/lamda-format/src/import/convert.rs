@@ -207,6 +207,14 @@ impl<'a> Converter<'a> {
             "Dropout" => return self.dropout(node),
             "Identity" => {
                 let x = self.input(node, 0)?;
+                // An output's type that only the file knows is declared by a node of its own.
+                if let Bound::Value(v) = x
+                    && self.graph.value(v).ty == ValueType::Unknown
+                    && self.prefix.is_empty()
+                    && node.output.first().is_some_and(|name| self.source.is_output(name))
+                {
+                    return untranslated("only the file says what type it has");
+                }
                 return self.bind(node, x);
             }
             "Relu" => Activation::Relu,
