@@ -132,6 +132,11 @@ fn first_output(op: &Opaque, inputs: &[&ValueType]) -> Option<ValueType> {
     }
     let tensors: Vec<&TensorType> = own.iter().map(|t| t.tensor()).collect::<Option<_>>()?;
     let first = *tensors.first()?;
+    // Before opset 7 the second input was stretched over the first.
+    if BROADCAST.contains(&name) && op.attribute("broadcast").is_some() {
+        let dtype = if COMPARISONS.contains(&name) { DType::Bool } else { first.dtype };
+        return Some(TensorType { dtype, ..first.clone() }.into());
+    }
     if BROADCAST.contains(&name) {
         let skip = usize::from(name == "Where");
         let shape = tensors.iter().try_fold(Vec::new(), |shape, t| stretch(&shape, t.shape.as_ref()?))?;
