@@ -5,14 +5,47 @@ use crate::common::deployed_hash;
 use lamda_format::{ExportOptions, export, import, read_weights, write_weights};
 use lamda_ir::op::{Activation, AvgPool, Opaque, Window};
 use lamda_ir::{
-    Code, Graph, Layout, Op, TensorType, ValueId, Weights, fold_batch_norm, structural_hash, verify,
+    Code, Graph, Layout, Op, TensorType, ValueId, Weights, canonical_order, fold_batch_norm, structural_hash,
+    verify,
 };
+use std::collections::HashMap;
 
 fn tensors(weights: &Weights) -> Vec<Vec<u8>> {
     let single = weights.iter().map(|(_, t)| t.data().iter().flat_map(|v| v.to_le_bytes()).collect());
     let mut all: Vec<Vec<u8>> = single.chain(weights.iter_raw().map(|(_, t)| t.bytes().to_vec())).collect();
     all.sort();
     all
+}
+
+/// A graph without names, a line for each node in the canonical order.
+fn outline(graph: &Graph) -> Vec<String> {
+    let mut numbers: HashMap<ValueId, usize> = HashMap::new();
+    graph.inputs().iter().enumerate().for_each(|(i, (_, v))| _ = numbers.insert(*v, i));
+    let mut lines: Vec<String> = graph.inputs().iter().map(|(_, v)| graph.value(*v).ty.to_string()).collect();
+    let mut shared: HashMap<&str, usize> = HashMap::new();
+    for id in canonical_order(graph) {
+        let node = graph.node(id);
+        let read: Vec<usize> = node.inputs.iter().map(|v| numbers[v]).collect();
+        // Of operators with weights, which nodes share them.
+        let weights = shared.len();
+        let weights = *shared.entry(&node.weights).or_insert(weights);
+        let op = match &node.op {
+            Op::Opaque(op) => op.name.clone(),
+            other => format!("{other:?}"),
+        };
+        lines.push(format!("{op} {read:?} {weights}"));
+        if let Op::Opaque(op) = &node.op {
+            for (name, sub) in op.subgraphs() {
+                lines.push(format!("  {name} {:?}", sub.captures));
+                lines.extend(outline(&sub.graph).into_iter().map(|line| format!("    {line}")));
+            }
+        }
+        for v in &node.outputs {
+            let number = numbers.len();
+            numbers.insert(*v, number);
+        }
+    }
+    lines
 }
 
 fn names(list: &[(String, ValueId)]) -> Vec<&str> {
@@ -27,8 +60,9 @@ fn what_is_written_is_read_again() {
         assert_eq!(read_weights(&write_weights(&weights).unwrap()).unwrap(), weights, "{seed}");
         let bytes = export(&graph, &weights, &ExportOptions::default()).unwrap();
         let read = import(&bytes).unwrap_or_else(|e| panic!("{seed}: {e}"));
+        let (deployed, folded, _) = fold_batch_norm(&graph, &weights).unwrap();
+        assert_eq!(outline(&read.graph), outline(&deployed), "{seed}");
         assert_eq!(structural_hash(&read.graph), deployed_hash(&graph, &weights), "{seed}");
-        let (_, folded, _) = fold_batch_norm(&graph, &weights).unwrap();
         assert_eq!(tensors(&read.weights), tensors(&folded), "{seed}");
         read.weights.check(&read.graph).unwrap();
         assert_eq!(names(read.graph.inputs()), names(graph.inputs()));
