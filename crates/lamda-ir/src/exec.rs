@@ -4,7 +4,7 @@
 use crate::graph::{Graph, ValueId};
 use crate::op::{Op, OpError};
 use crate::tensor::Tensor;
-use crate::types::{DType, Layout, TensorType};
+use crate::types::{DType, Dim, Layout, TensorType};
 use crate::weights::{ParamSpec, Weights, WeightsError};
 use std::collections::HashMap;
 
@@ -64,6 +64,14 @@ pub enum ExecError {
     /// The number or shapes of the given inputs do not fit the model.
     #[error("the inputs given do not have the shapes that the model takes")]
     Shape,
+    /// An id that has no row in a table.
+    #[error("the id {id} is not among the {count} of the table")]
+    Id {
+        /// The id.
+        id: i64,
+        /// How many rows there are, from 0.
+        count: usize,
+    },
 }
 
 impl ExecError {
@@ -101,9 +109,16 @@ pub fn execute_all(
         return Err(ExecError::Shape);
     }
     let mut values = HashMap::new();
+    let mut symbols: HashMap<&str, usize> = HashMap::new();
     for ((_, id), tensor) in graph.inputs().iter().zip(inputs) {
-        let fits = graph.tensor_type(*id).and_then(|t| t.sizes(tensor.shape().first().copied().unwrap_or(0)));
-        if fits.as_deref() != Some(tensor.shape()) {
+        let dims = graph.tensor_type(*id).and_then(|t| t.shape.as_ref()).ok_or(ExecError::Shape)?;
+        let fits = dims.len() == tensor.shape().len()
+            && dims.iter().zip(tensor.shape()).all(|(dim, &size)| match dim {
+                Dim::Known(n) => *n == size,
+                Dim::Symbol(name) => *symbols.entry(name).or_insert(size) == size,
+                Dim::Unknown => true,
+            });
+        if !fits {
             return Err(ExecError::Shape);
         }
         values.insert(*id, tensor.clone());

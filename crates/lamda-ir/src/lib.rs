@@ -32,7 +32,7 @@ pub use graph::{Graph, Node, NodeId, Value, ValueId};
 pub use hash::{Digest, GraphHash, canonical_order, structural_hash};
 pub use op::{Op, OpError, Operator};
 pub use pass::fold_batch_norm;
-pub use patch::{NodeMap, Patch, PatchError};
+pub use patch::{NodeMap, NodeMapError, Patch, PatchError};
 pub use raw::RawTensor;
 pub use tensor::Tensor;
 pub use types::{DType, Dim, Layout, TensorType, ValueType};

@@ -47,6 +47,41 @@ impl RawTensor {
         RawTensor::new(DType::String, shape, bytes)
     }
 
+    /// A tensor of numbers; `None` when one is not exactly of the element type, or there are not as many as the shape says.
+    pub fn of_numbers(dtype: DType, shape: Vec<usize>, numbers: &[f64]) -> Option<RawTensor> {
+        let mut bytes = Vec::new();
+        for &n in numbers {
+            // The largest whole number of 64 bits is a limit that files are full of; a double is one above it.
+            let whole = || (n.fract() == 0.0 && n.abs() <= 2f64.powi(63)).then_some(n as i64);
+            match dtype {
+                DType::F32 => bytes.extend((n as f32).to_le_bytes()),
+                DType::F64 => bytes.extend(n.to_le_bytes()),
+                DType::F16 => bytes.extend(to_half(n)?.to_le_bytes()),
+                DType::Bf16 => bytes.extend(((n as f32).to_bits() >> 16).to_le_bytes()[..2].iter()),
+                DType::I8 => bytes.extend(i8::try_from(whole()?).ok()?.to_le_bytes()),
+                DType::U8 => bytes.extend(u8::try_from(whole()?).ok()?.to_le_bytes()),
+                DType::I16 => bytes.extend(i16::try_from(whole()?).ok()?.to_le_bytes()),
+                DType::U16 => bytes.extend(u16::try_from(whole()?).ok()?.to_le_bytes()),
+                DType::I32 => bytes.extend(i32::try_from(whole()?).ok()?.to_le_bytes()),
+                DType::U32 => bytes.extend(u32::try_from(whole()?).ok()?.to_le_bytes()),
+                DType::I64 => bytes.extend(whole()?.to_le_bytes()),
+                DType::U64 => bytes.extend(u64::try_from(whole()?).ok()?.to_le_bytes()),
+                DType::Bool if n == 0.0 || n == 1.0 => bytes.push(n as u8),
+                _ => return None,
+            }
+        }
+        let made = RawTensor::new(dtype, shape, bytes)?;
+        let same = |(a, b): (&f64, &f64)| a == b || (a.is_nan() && b.is_nan());
+        let exact = match dtype {
+            DType::F32 => true,
+            DType::I64 | DType::U64 => {
+                numbers.iter().all(|n| n.abs() <= 2f64.powi(53) || *n == 2f64.powi(63))
+            }
+            _ => made.numbers()?.iter().zip(numbers).all(same),
+        };
+        exact.then_some(made)
+    }
+
     /// A tensor in single precision.
     pub fn of_f32(tensor: &Tensor<f32>) -> RawTensor {
         let bytes = tensor.data().iter().flat_map(|v| v.to_le_bytes()).collect();
@@ -138,6 +173,11 @@ fn strings(mut bytes: &[u8]) -> Option<Vec<&[u8]>> {
         bytes = rest.get(length..)?;
     }
     Some(out)
+}
+
+/// The bits of a number in IEEE half precision; `None` when it is between two.
+fn to_half(n: f64) -> Option<u16> {
+    (0..=u16::MAX).find(|bits| half(*bits).to_bits() == n.to_bits() || (n.is_nan() && half(*bits).is_nan()))
 }
 
 /// A number in IEEE half precision.

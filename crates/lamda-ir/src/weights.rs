@@ -1,14 +1,15 @@
 //! Weights: named tensors beside the graph, under the path of their node and their role, `stem.conv.weight`.
 
-use crate::graph::Graph;
+use crate::graph::{Graph, NodeId};
 use crate::hash::canonical_order;
 use crate::op::Op;
+use crate::patch::NodeMap;
 use crate::raw::RawTensor;
 use crate::tensor::Tensor;
 use crate::types::DType;
 use rand::{RngExt, SeedableRng};
 use rand_pcg::Pcg64Mcg;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// One weight that a node needs.
 #[derive(Clone, Debug, PartialEq)]
@@ -182,6 +183,74 @@ impl Weights {
         self.tensors.is_empty() && self.raw.is_empty()
     }
 
+    /// The weights of one network under the names of the same network written anew: nodes correspond in canonical
+    /// order, constants aside.
+    ///
+    /// # Errors
+    /// A weight that is missing or of other sizes. The graphs must have one structural hash.
+    pub fn renamed(&self, from: &Graph, to: &Graph) -> Result<Weights, WeightsError> {
+        let mut out = Weights::new();
+        self.rename_into(from, to, &mut out)?;
+        Ok(out)
+    }
+
+    fn rename_into(&self, from: &Graph, to: &Graph, out: &mut Weights) -> Result<(), WeightsError> {
+        let order = |g: &Graph| {
+            let all = canonical_order(g).into_iter();
+            all.filter(|id| !matches!(g.node(*id).op, Op::Constant(_))).collect::<Vec<_>>()
+        };
+        for (old, new) in order(from).into_iter().zip(order(to)) {
+            let (before, after) = (from.node(old), to.node(new));
+            for spec in to.params(new) {
+                let name = Weights::name(&after.weights, spec.role);
+                match spec.dtype {
+                    DType::F32 => out.insert(name, self.get(&before.weights, &spec)?.clone()),
+                    _ => out.insert_raw(name, self.get_raw(&before.weights, &spec)?.clone()),
+                }
+            }
+            if let (Op::Opaque(a), Op::Opaque(b)) = (&before.op, &after.op) {
+                for (name, sub) in b.subgraphs() {
+                    if let Some((_, of)) = a.subgraphs().find(|(n, _)| *n == name) {
+                        self.rename_into(&of.graph, &sub.graph, out)?;
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The weights of a changed graph, as far as they can be taken over: those of nodes that are in the map and whose
+    /// weight of the role has the same sizes. With them, the full names of those that the new graph still needs.
+    pub fn carried(&self, old: &Graph, new: &Graph, map: &NodeMap) -> (Weights, Vec<String>) {
+        let mut from: HashMap<NodeId, NodeId> = HashMap::new();
+        from.extend(map.iter().map(|(before, after)| (after, before)));
+        let mut carried = Weights::new();
+        let mut missing = BTreeSet::new();
+        let mut order = canonical_order(new);
+        // Of nodes that share weights the one decides under whose path they lie.
+        order.sort_by_key(|id| new.node(*id).weights != new.node(*id).path);
+        for id in &order {
+            let Some(&before) = from.get(id) else { continue };
+            let specs = old.params(before);
+            for spec in new.params(*id) {
+                let name = Weights::name(&new.node(*id).weights, spec.role);
+                let same = specs.iter().any(|s| s.role == spec.role && s.shape == spec.shape);
+                if let (true, Ok(tensor)) = (same, self.get(&old.node(before).weights, &spec)) {
+                    carried.tensors.entry(name).or_insert_with(|| tensor.clone());
+                }
+            }
+        }
+        for id in order {
+            for spec in new.params(id) {
+                let name = Weights::name(&new.node(id).weights, spec.role);
+                if !carried.tensors.contains_key(&name) {
+                    missing.insert(name);
+                }
+            }
+        }
+        (carried, missing.into_iter().collect())
+    }
+
     /// Whether every weight of the graph is there with the right sizes.
     ///
     /// # Errors
@@ -231,12 +300,12 @@ fn init_into(graph: &Graph, seed: u64, weights: &mut Weights) {
             let mut rng = Pcg64Mcg::seed_from_u64(seed ^ stream.wrapping_mul(0x9e37_79b9_7f4a_7c15));
             let tensor = match spec.init {
                 Init::Constant(v) => Tensor::from_fn(&spec.shape, |_| v),
+                Init::Normal { deviation } => {
+                    Tensor::from_fn(&spec.shape, |_| (normal(&mut rng) * f64::from(deviation)) as f32)
+                }
                 Init::He { fan_in } => {
                     let deviation = (2.0 / fan_in.max(1) as f64).sqrt();
                     Tensor::from_fn(&spec.shape, |_| (normal(&mut rng) * deviation) as f32)
-                }
-                Init::Normal { deviation } => {
-                    Tensor::from_fn(&spec.shape, |_| normal(&mut rng) as f32 * deviation)
                 }
             };
             weights.insert(name, tensor);

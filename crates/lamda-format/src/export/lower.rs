@@ -2,11 +2,15 @@
 //! tract 0.23.9 both run fastest (single thread, six blocks of 64 channels, 16x16, with a 1x1 convolution each).
 
 use super::ExportError;
-use super::builder::{Builder, float, floats, int, ints, text};
+use super::builder::{Builder, float, int, ints};
 use super::carried::opaque;
+use super::norms;
+use super::positions::{conv_transpose, over_positions};
+use super::resample::upsample;
+use super::sequence;
 use crate::proto::AttributeProto;
-use lamda_ir::op::{Activation, Arithmetic, GlobalPool, Window};
-use lamda_ir::{Layout, Node, NodeId, Op, TensorType};
+use lamda_ir::op::{Activation, Arithmetic, GlobalPool, Softmax, Window};
+use lamda_ir::{Dim, Layout, Node, NodeId, Op, TensorType};
 
 /// Lowers every node of the builder's graph and names its outputs.
 pub(super) fn lower(b: &mut Builder<'_>) -> Result<(), ExportError> {
@@ -32,41 +36,52 @@ fn lower_node(b: &mut Builder<'_>, id: NodeId, node: &Node) -> Result<(), Export
     let Some((&x, ty)) = node.inputs.first().and_then(|v| Some((v, graph.tensor_type(*v)?))) else {
         return Ok(());
     };
+    if sequence::lower(b, id, node, ty)? {
+        return Ok(());
+    }
     let channels = ty.channel_axis().unwrap_or(1);
     let rank = ty.dims().len();
     match &node.op {
-        Op::Opaque(_) | Op::Constant(_) | Op::Parameter(_) => {}
-        Op::Dropout(_) => b.alias(x, node.outputs[0]),
-        Op::Activation(function) => activation(b, node, *function)?,
+        // Lowered above.
+        Op::Constant(_)
+        | Op::Parameter(_)
+        | Op::Attention(_)
+        | Op::ClassTokens(_)
+        | Op::Embedding(_)
+        | Op::LayerNorm(_)
+        | Op::MatMul(_)
+        | Op::Position(_)
+        | Op::Recurrent(_)
+        | Op::RmsNorm(_)
+        | Op::Take(_)
+        | Op::Opaque(_) => {}
+        Op::Dropout(_) | Op::DropPath(_) => b.alias(x, node.outputs[0]),
+        Op::Activation(function) => activation(b, node, *function),
         Op::Arithmetic(join) => arithmetic(b, node, *join),
         Op::BatchNorm(bn) => batch_norm(b, id, node, ty, bn.eps)?,
+        Op::SubSpectralNorm(norm) => norms::sub_spectral_norm(b, id, node, ty, norm)?,
+        Op::GroupNorm(norm) => norms::group_norm(b, id, node, ty, norm)?,
+        Op::InstanceNorm(norm) => norms::instance_norm(b, id, node, ty, norm)?,
+        Op::L2Norm(norm) => norms::l2_norm(b, node, ty, norm),
+        Op::LocalResponseNorm(norm) => norms::local_response_norm(b, node, norm),
         Op::Linear(_) => linear(b, id, node, ty)?,
         Op::GlobalPool(pool) => global_pool(b, node, ty, *pool),
         Op::Conv(conv) => {
-            let mut inputs = vec![b.plain(x)];
-            inputs.extend(b.params(id)?);
+            let params = b.params(id)?;
             let mut attributes = window(&conv.window, true);
             attributes.push(int("group", conv.groups as i64));
-            finish(b, node, "Conv", &inputs, attributes);
+            over_positions(b, node, ty, "Conv", params, attributes);
         }
+        Op::ConvTranspose(conv) => conv_transpose(b, id, node, ty, conv)?,
         Op::MaxPool(pool) => {
-            let inputs = [b.plain(x)];
-            let dilated = pool.window.dilation.iter().any(|&d| d != 1);
-            if dilated {
-                b.need(node, 10)?;
-            }
-            let attributes = window(&pool.window, dilated || b.since(10));
-            finish(b, node, "MaxPool", &inputs, attributes);
+            let dilations = b.since(10);
+            over_positions(b, node, ty, "MaxPool", vec![], window(&pool.window, dilations));
         }
         Op::AvgPool(pool) => {
-            let inputs = [b.plain(x)];
             let dilated = pool.window.dilation.iter().any(|&d| d != 1);
-            if dilated {
-                b.need(node, 19)?;
-            }
             let mut attributes = window(&pool.window, dilated);
             attributes.push(int("count_include_pad", i64::from(pool.count_pad)));
-            finish(b, node, "AveragePool", &inputs, attributes);
+            over_positions(b, node, ty, "AveragePool", vec![], attributes);
         }
         // One Gather: the same in time as Reshape, Transpose, Reshape (ONNX Runtime 114 to 123 µs, tract 180 to 168),
         // and it needs no other size than the channels.
@@ -92,71 +107,66 @@ fn lower_node(b: &mut Builder<'_>, id: NodeId, node: &Node) -> Result<(), Export
             let inputs = [b.plain(x)];
             finish(b, node, "Flatten", &inputs, vec![int("axis", 1)]);
         }
-        // Before opset 13 it was taken over all that lies behind the axis.
-        Op::Softmax(_) if !b.since(13) && channels + 1 != rank => {
-            let last = rank - 1;
-            let swap = (0..rank).map(|i| {
-                if i == channels {
-                    last
-                } else if i == last {
-                    channels
-                } else {
-                    i
-                }
-            });
-            let perm: Vec<usize> = swap.collect();
-            let x = b.plain(x);
-            let turned = b.helper(node, "Transpose", &[&x], vec![ints("perm", perm.iter().copied())]);
-            let soft = b.helper(node, "Softmax", &[&turned], vec![int("axis", last as i64)]);
-            finish(b, node, "Transpose", &[soft], vec![ints("perm", perm)]);
-        }
-        Op::Softmax(_) => {
-            let inputs = [b.plain(x)];
-            finish(b, node, "Softmax", &inputs, vec![int("axis", channels as i64)]);
-        }
-        // With asymmetric coordinates, rounded down, every position is repeated.
-        Op::Upsample(upsample) => {
-            let mut scales = vec![1.0, 1.0];
-            scales.resize(rank, upsample.factor as f32);
-            if !b.since(11) {
-                return nearest(b, node, &scales);
+        Op::Softmax(op) => softmax(b, node, ty, op),
+        Op::PRelu(_) => {
+            let mut inputs = vec![b.plain(x)];
+            let specs = graph.params(id);
+            for spec in &specs {
+                // One slope for each channel, stretched over what lies behind.
+                let mut shape = spec.shape.clone();
+                shape.resize(rank - channels, 1);
+                inputs.push(b.param(id, spec, &shape)?);
             }
-            // The region of interest may be left out from opset 13 on.
-            let region = if b.since(13) { String::new() } else { b.f32s(&[]) };
-            let inputs = [b.plain(x), region, b.f32s(&scales)];
-            let attributes = vec![
-                text("mode", "nearest"),
-                text("coordinate_transformation_mode", "asymmetric"),
-                text("nearest_mode", "floor"),
-            ];
-            finish(b, node, "Resize", &inputs, attributes);
+            finish(b, node, "PRelu", &inputs, vec![]);
         }
+        Op::Upsample(op) => upsample(b, node, ty, op),
     }
     Ok(())
 }
 
-/// Nearest neighbours before opset 11, when that was the only way to read coordinates.
-fn nearest(b: &mut Builder<'_>, node: &Node, scales: &[f32]) -> Result<(), ExportError> {
-    let mut inputs = vec![b.plain(node.inputs[0])];
-    let mut attributes = vec![text("mode", "nearest")];
-    if b.since(9) {
-        inputs.push(b.f32s(scales));
-    } else {
-        attributes.push(floats("scales", scales));
+fn softmax(b: &mut Builder<'_>, node: &Node, ty: &TensorType, softmax: &Softmax) {
+    let axis = softmax.axis.or(ty.channel_axis()).unwrap_or(1);
+    let op = if softmax.log { "LogSoftmax" } else { "Softmax" };
+    let x = b.plain(node.inputs[0]);
+    let last = ty.dims().len().saturating_sub(1);
+    // Before opset 13 it was taken over all that lies behind the axis.
+    if b.since(13) || ty.dims().iter().skip(axis + 1).all(|d| *d == Dim::Known(1)) {
+        finish(b, node, op, &[x], vec![int("axis", axis as i64)]);
+        return;
     }
-    finish(b, node, if b.since(10) { "Resize" } else { "Upsample" }, &inputs, attributes);
-    Ok(())
+    let mut perm: Vec<usize> = (0..=last).collect();
+    perm.swap(axis, last);
+    let turned = b.helper(node, "Transpose", &[&x], vec![ints("perm", perm.iter().copied())]);
+    let soft = b.helper(node, op, &[&turned], vec![int("axis", last as i64)]);
+    finish(b, node, "Transpose", &[soft], vec![ints("perm", perm)]);
+}
+
+/// The limits of Clip: inputs behind the value from opset 11 on, attributes before.
+pub(super) fn limits(b: &mut Builder<'_>, min: f64, max: f64) -> (Vec<String>, Vec<AttributeProto>) {
+    let given = [("min", min), ("max", max)];
+    if !b.since(11) {
+        let finite = given.into_iter().filter(|(_, limit)| limit.is_finite());
+        return (Vec::new(), finite.map(|(name, limit)| float(name, limit)).collect());
+    }
+    let input = |(_, limit): (&str, f64)| {
+        if limit.is_finite() { b.scalar(limit as f32) } else { String::new() }
+    };
+    let mut names = given.map(input).to_vec();
+    if names.last().is_some_and(String::is_empty) {
+        names.pop();
+    }
+    (names, Vec::new())
 }
 
 fn finish(b: &mut Builder<'_>, node: &Node, op: &str, inputs: &[String], attributes: Vec<AttributeProto>) {
     b.finish(node, op, &refs(inputs), attributes, None);
 }
 
-fn refs(names: &[String]) -> Vec<&str> {
+pub(super) fn refs(names: &[String]) -> Vec<&str> {
     names.iter().map(String::as_str).collect()
 }
 
-fn window(window: &Window, dilations: bool) -> Vec<AttributeProto> {
+pub(super) fn window(window: &Window, dilations: bool) -> Vec<AttributeProto> {
     let pads = window.pads.iter().map(|p| p.0).chain(window.pads.iter().map(|p| p.1));
     let mut attributes = vec![
         ints("kernel_shape", window.kernel.iter().copied()),
@@ -169,19 +179,13 @@ fn window(window: &Window, dilations: bool) -> Vec<AttributeProto> {
     attributes
 }
 
-fn activation(b: &mut Builder<'_>, node: &Node, function: Activation) -> Result<(), ExportError> {
+fn activation(b: &mut Builder<'_>, node: &Node, function: Activation) {
     let x = b.any(node.inputs[0]);
     let (map, x) = (x.map, x.name.as_str());
     let sixth = || vec![float("alpha", 1.0 / 6.0), float("beta", 0.5)];
     match function {
         Activation::Relu => b.finish(node, "Relu", &[x], vec![], map),
-        Activation::Relu6 if !b.since(11) => {
-            b.finish(node, "Clip", &[x], vec![float("min", 0.0), float("max", 6.0)], map);
-        }
-        Activation::Relu6 => {
-            let (low, high) = (b.scalar(0.0), b.scalar(6.0));
-            b.finish(node, "Clip", &[x, &low, &high], vec![], map);
-        }
+        Activation::Relu6 => clip(b, node, x, map, (0.0, 6.0)),
         Activation::LeakyRelu { alpha } => {
             b.finish(node, "LeakyRelu", &[x], vec![float("alpha", alpha)], map);
         }
@@ -193,7 +197,6 @@ fn activation(b: &mut Builder<'_>, node: &Node, function: Activation) -> Result<
         }
         // The order x / sqrt 2, Erf, + 1, * x, / 2 is the one that both runtimes fuse.
         Activation::Gelu => {
-            b.need(node, 9)?;
             let (root, one, half) = (b.scalar(std::f32::consts::SQRT_2), b.scalar(1.0), b.scalar(0.5));
             let scaled = b.helper(node, "Div", &[x, &root], vec![]);
             let erf = b.helper(node, "Erf", &[&scaled], vec![]);
@@ -211,8 +214,35 @@ fn activation(b: &mut Builder<'_>, node: &Node, function: Activation) -> Result<
         // 93 and 156 µs; by Clip 147 and 169.
         Activation::HardSigmoid => b.finish(node, "HardSigmoid", &[x], sixth(), map),
         Activation::Tanh => b.finish(node, "Tanh", &[x], vec![], map),
+        // Its own operator is of opset 18.
+        Activation::Mish => {
+            let soft = b.helper(node, "Softplus", &[x], vec![]);
+            let gate = b.helper(node, "Tanh", &[&soft], vec![]);
+            b.finish(node, "Mul", &[x, &gate], vec![], map);
+        }
+        Activation::Clip { min, max } => clip(b, node, x, map, (min, max)),
+        Activation::Softplus => b.finish(node, "Softplus", &[x], vec![], map),
+        Activation::Softsign => b.finish(node, "Softsign", &[x], vec![], map),
+        Activation::Exp => b.finish(node, "Exp", &[x], vec![], map),
+        Activation::Log => b.finish(node, "Log", &[x], vec![], map),
+        Activation::Sqrt => b.finish(node, "Sqrt", &[x], vec![], map),
+        Activation::Abs => b.finish(node, "Abs", &[x], vec![], map),
+        Activation::Neg => b.finish(node, "Neg", &[x], vec![], map),
+        Activation::Reciprocal => b.finish(node, "Reciprocal", &[x], vec![], map),
+        Activation::Erf => b.finish(node, "Erf", &[x], vec![], map),
+        Activation::Sin => b.finish(node, "Sin", &[x], vec![], map),
+        Activation::Cos => b.finish(node, "Cos", &[x], vec![], map),
+        Activation::Floor => b.finish(node, "Floor", &[x], vec![], map),
+        Activation::Ceil => b.finish(node, "Ceil", &[x], vec![], map),
+        Activation::Round => b.finish(node, "Round", &[x], vec![], map),
+        Activation::Sign => b.finish(node, "Sign", &[x], vec![], map),
     }
-    Ok(())
+}
+
+fn clip(b: &mut Builder<'_>, node: &Node, x: &str, map: Option<usize>, (min, max): (f64, f64)) {
+    let (limits, attributes) = limits(b, min, max);
+    let inputs: Vec<&str> = std::iter::once(x).chain(limits.iter().map(String::as_str)).collect();
+    b.finish(node, "Clip", &inputs, attributes, map);
 }
 
 fn arithmetic(b: &mut Builder<'_>, node: &Node, join: Arithmetic) {
@@ -280,6 +310,12 @@ fn linear(b: &mut Builder<'_>, id: NodeId, node: &Node, ty: &TensorType) -> Resu
     }
     let (op, map) = match b.wanted(node.outputs[0]) {
         Some(rank) => ("Conv", Some(rank)),
+        // Its summand may be left out from opset 11 on.
+        None if specs.len() < 2 && !b.since(11) => {
+            let inputs = [b.plain(node.inputs[0]), b.transposed(id, weight)?];
+            finish(b, node, "MatMul", &inputs, vec![]);
+            return Ok(());
+        }
         None => ("Gemm", None),
     };
     let mut shape = weight.shape.clone();

@@ -3,8 +3,9 @@
 //! Opset 17 (IR 8): the newest operators that the graph needs are older (HardSwish is of 14), and the one that would
 //! gain, Gelu of opset 20, is no faster than its Erf form (133 and 132 µs in ONNX Runtime 1.31.1, 229 and 219 µs in
 //! tract 0.23.9, six 64-channel 16x16 blocks), while converters lag behind. Average pooling with a dilation exists
-//! from opset 19 only; a model that has one is written in 19 (IR 9). A model that carries operators of the standard
-//! domain is written in the version that they are of, and the others in the forms of that version.
+//! from opset 19 only, Resize of given axes from 18; a model that has one is written in 19 (IR 9). A model that carries
+//! operators of the standard domain is written in the version that they are of, and the others in the forms of that
+//! version.
 //!
 //! Names: inputs and outputs keep theirs; the ONNX node that makes a node's result has its path, others of the same
 //! node `path/Operator`; initialisers have the weights' names, `stem.conv.weight`.
@@ -13,7 +14,13 @@ mod builder;
 mod carried;
 mod form;
 mod lower;
+mod norms;
+mod positions;
+mod resample;
+mod sequence;
 mod version;
+
+pub(crate) use version::since;
 
 use crate::proto::ModelProto;
 use builder::{Builder, Shared};
@@ -135,12 +142,23 @@ fn check_computed(graph: &Graph) -> Result<(), ExportError> {
             op.subgraphs().try_for_each(|(_, sub)| check_computed(&sub.graph))?;
             continue;
         }
-        let other = node.inputs.iter().filter_map(|v| graph.tensor_type(*v)).find(|t| t.dtype != DType::F32);
-        if let Some(other) = other {
+        let whole = whole_numbers(&node.op);
+        let taken = node.inputs.iter().enumerate().filter(|(i, _)| Some(*i) != whole);
+        let mut types = taken.filter_map(|(_, v)| graph.tensor_type(*v));
+        if let Some(other) = types.find(|t| t.dtype != DType::F32) {
             return Err(ExportError::DType { path: node.path.clone(), found: other.dtype });
         }
     }
     Ok(())
+}
+
+/// The input that need not be in single precision: ids, and the mask of attention.
+pub(crate) fn whole_numbers(op: &Op) -> Option<usize> {
+    match op {
+        Op::Embedding(_) => Some(0),
+        Op::Attention(attention) => attention.places().1,
+        _ => None,
+    }
 }
 
 /// The batch written as a number: the symbols of the inputs' first axes, and what is unknown there.

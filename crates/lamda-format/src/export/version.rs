@@ -1,15 +1,47 @@
 //! Which versions a model is written in.
 
+use super::resample::scales;
 use super::{ExportError, OPSET};
 use crate::proto::OperatorSetIdProto;
-use lamda_ir::op::Attribute;
-use lamda_ir::{DType, Graph, Node, Op, ValueType};
+use lamda_ir::op::{Activation, Arithmetic, Attribute, Interpolation, Window};
+use lamda_ir::{DType, Dim, Graph, Node, Op, TensorType, ValueType};
 
-/// The version of the standard operators for models with a dilated average pool.
-const DILATED_POOL_OPSET: i64 = 19;
+/// The version of the standard operators for models with what [`OPSET`] lacks: an average pool with a dilation, of
+/// opset 19, or an unknown size upsampled to a known one, of 18.
+const NEWER_OPSET: i64 = 19;
 
 /// The oldest version that any but carried operators are written in: before, operators stretched their inputs otherwise.
 const OLDEST_OPSET: i64 = 7;
+
+/// The oldest version of the standard operators in which an operator on such inputs has a form. What a file of an older
+/// one has is carried, so that it can be written again.
+pub(crate) fn since(op: &Op, inputs: &[&TensorType]) -> i64 {
+    let dilated = |window: &Window| window.dilation.iter().any(|&d| d != 1);
+    let steps = inputs.first().and_then(|x| x.spatial().first()).and_then(Dim::known);
+    match op {
+        Op::Opaque(_) | Op::Constant(_) | Op::Parameter(_) => 0,
+        Op::AvgPool(pool) if dilated(&pool.window) => 19,
+        Op::MaxPool(pool) if dilated(&pool.window) => 10,
+        Op::Activation(Activation::Gelu | Activation::Erf | Activation::Sign) => 9,
+        Op::Activation(Activation::Round) => 11,
+        // Before, the inputs of Max and Min were not stretched.
+        Op::Arithmetic(Arithmetic::Max | Arithmetic::Min) => 8,
+        // Expand.
+        Op::ClassTokens(_) => 8,
+        // Slice by a computed end.
+        Op::Position(_) if steps.is_none() => 10,
+        // Trilu.
+        Op::Attention(attention) if attention.causal => 14,
+        // Range.
+        Op::Attention(attention) if attention.rope.is_some() && steps.is_none() => 11,
+        // Where.
+        Op::Attention(attention) if attention.masked => 9,
+        Op::Upsample(upsample) if inputs.first().is_none_or(|x| scales(upsample, x).is_none()) => 18,
+        // Before, coordinates were rounded down in all modes.
+        Op::Upsample(upsample) if upsample.mode != Interpolation::Nearest => 11,
+        _ => OLDEST_OPSET,
+    }
+}
 
 /// The versions of a model.
 pub(super) struct Versions {
@@ -22,9 +54,8 @@ pub(super) struct Versions {
 #[derive(Default)]
 struct Needs<'g> {
     domains: Vec<&'g str>,
-    dilated_pool: bool,
-    /// A node that is neither carried nor a constant.
-    computed: Option<&'g Node>,
+    /// The newest version that a node needs, and the first that does.
+    newest: Option<(i64, &'g Node)>,
     ir: i64,
 }
 
@@ -38,12 +69,11 @@ pub(super) fn versions(graph: &Graph) -> Result<Versions, ExportError> {
     let given = |domain: &str| graph.opsets().iter().find(|(d, _)| d == domain).map(|(_, version)| *version);
     let standard = match given("").filter(|_| needs.domains.contains(&"")) {
         Some(carried) => carried,
-        None if needs.dilated_pool => DILATED_POOL_OPSET,
+        None if needs.newest.is_some_and(|(needed, _)| needed > OPSET) => NEWER_OPSET,
         None => OPSET,
     };
-    if let Some(node) = needs.computed.filter(|_| standard < OLDEST_OPSET) {
-        let path = node.path.clone();
-        return Err(ExportError::Opset { path, needed: OLDEST_OPSET, found: standard });
+    if let Some((needed, node)) = needs.newest.filter(|(needed, _)| *needed > standard) {
+        return Err(ExportError::Opset { path: node.path.clone(), needed, found: standard });
     }
     let import = |domain: &str, version: i64| OperatorSetIdProto {
         domain: Some(domain.to_owned()),
@@ -73,12 +103,14 @@ impl<'g> Needs<'g> {
                         }
                     }
                 }
-                Op::Constant(_) | Op::Parameter(_) => {}
-                Op::AvgPool(pool) if pool.window.dilation.iter().any(|&d| d != 1) => {
-                    self.dilated_pool = true;
-                    self.computed = self.computed.or(Some(node));
+                other => {
+                    let types: Vec<&TensorType> =
+                        node.inputs.iter().filter_map(|v| graph.tensor_type(*v)).collect();
+                    let needed = since(other, &types);
+                    if self.newest.is_none_or(|(newest, _)| newest < needed) {
+                        self.newest = Some((needed, node));
+                    }
                 }
-                _ => self.computed = self.computed.or(Some(node)),
             }
         }
     }

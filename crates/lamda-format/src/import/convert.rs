@@ -4,10 +4,12 @@
 //! vector itself where the file flattens it, or joins a map where the file multiplies one by it.
 
 use super::attribute::{Refusal, float, malformed, operator_name, text, untranslated};
+use super::function::plain_function;
 use super::fuse::{Group, Groups, groups, is_hard_sigmoid};
 use super::path::path;
 use super::source::{Source, is_standard, label};
 use super::{ImportError, Imported, Note};
+use crate::export::{since, whole_numbers};
 use crate::onnx_types::{is_denoted, too_large, type_from_onnx};
 use crate::proto::NodeProto;
 use lamda_ir::op::{Activation, Arithmetic, Dropout};
@@ -37,6 +39,8 @@ pub(super) struct Converter<'a> {
     /// Pooled values in the rank that they have in the file.
     pub(super) unpooled: HashMap<(ValueId, usize), ValueId>,
     pub(super) bound: HashMap<&'a str, Bound>,
+    /// Whether the operator at hand has its sequence transposed around it.
+    pub(super) over_steps: bool,
     paths: HashSet<String>,
     repeats: HashMap<String, usize>,
     /// Paths in the order in which they were taken.
@@ -70,6 +74,7 @@ impl<'a> Converter<'a> {
             constants: HashMap::new(),
             unpooled: HashMap::new(),
             bound: HashMap::new(),
+            over_steps: false,
             paths: HashSet::new(),
             repeats: HashMap::new(),
             taken: Vec::new(),
@@ -81,30 +86,33 @@ impl<'a> Converter<'a> {
         self.inputs()?;
         self.nodes()?;
         self.outputs()?;
-        for (domain, version) in std::mem::take(&mut self.made.opsets) {
-            self.graph.set_opset(domain, version);
-        }
         // Attempts that were given up.
         if canonical_order(&self.graph).len() < self.graph.nodes().len() {
             let rebuilt = Patch::new().apply(&self.graph);
             self.graph = rebuilt.map_err(|e| ImportError::Malformed { reason: e.to_string() })?.0;
         }
+        let mut domains = HashSet::new();
+        carried_domains(&self.graph, &mut domains);
+        let versions: Vec<(String, i64)> =
+            self.made.opsets.into_iter().filter(|(domain, _)| domains.contains(domain)).collect();
+        versions.into_iter().for_each(|(domain, version)| self.graph.set_opset(domain, version));
         Ok(Imported { graph: self.graph, weights: self.made.weights, notes: self.made.notes })
     }
 
     /// Every node, translated where it can be and carried where it cannot.
     pub(super) fn nodes(&mut self) -> Result<(), ImportError> {
-        let Groups { by_last, inside, members } = groups(self.source);
+        let Groups { by_last, inside } = groups(self.source);
         let source = self.source;
         for (i, node) in source.nodes.iter().enumerate().filter(|(i, _)| !inside[*i]) {
-            if let Some(group) = by_last.get(&i) {
+            if let Some((group, members)) = by_last.get(&i) {
                 let mark = (self.taken.len(), self.graph.nodes().len());
                 match self.group(node, group) {
                     Ok(()) => continue,
                     Err(Refusal::Fatal(error)) => return Err(error),
+                    // What is no group after all is its nodes one by one.
                     Err(_) => self.give_back(mark),
                 }
-                for &member in members.get(&i).into_iter().flatten() {
+                for &member in members {
                     self.translate(source.nodes[member])?;
                 }
             }
@@ -144,14 +152,16 @@ impl<'a> Converter<'a> {
     /// The inputs that are the graph's own.
     pub(super) fn inputs(&mut self) -> Result<(), ImportError> {
         let source = self.source;
+        let turned = source.only_turned();
         for input in source.inputs() {
             let fault = |reason| ImportError::Type { name: input.name().to_owned(), reason };
             let mut ty = type_from_onnx(input.r#type.as_ref()).map_err(fault)?;
-            // Without denotations, what a matrix is multiplied with is read as a sequence.
+            // Without denotations, what a matrix is multiplied with, or what is always transposed, is read as a sequence.
             if let ValueType::Tensor(t) = &mut ty
                 && t.layout == Layout::Signal
                 && input.r#type.as_ref().is_none_or(|ty| !is_denoted(ty))
-                && source.readers(input.name()).any(|n| n.op_type() == "MatMul")
+                && (source.readers(input.name()).any(|n| n.op_type() == "MatMul")
+                    || turned.contains(input.name()))
             {
                 t.layout = Layout::Sequence;
             }
@@ -182,16 +192,28 @@ impl<'a> Converter<'a> {
                 self.affine(node, x, Some((scale, false)), Some((shift, false)))
             }
             Group::Shuffle { x, split, joined } => self.shuffle(node, x, split, joined),
+            Group::Sequence(ref group) => self.sequence_group(node, group),
+            Group::Grouped(found) => self.grouped(node, found),
+            Group::SubSpectral(found) => self.sub_spectral(node, found),
+            Group::L2 { x, clip, reduce } => self.l2_norm(node, x, clip, reduce),
+            Group::Steps { turn, inner } => self.steps(turn, inner, node),
+            Group::Biased { conv, summand } => self.conv(conv, node, Some(summand)),
         }
     }
 
-    fn node(&mut self, node: &'a NodeProto) -> Result<(), Refusal> {
+    pub(super) fn node(&mut self, node: &'a NodeProto) -> Result<(), Refusal> {
         let function = match node.op_type() {
-            "Conv" => return self.conv(node),
+            "Conv" => return self.conv(node, node, None),
+            "ConvTranspose" => return self.conv_transpose(node),
             "Gemm" => return self.gemm(node),
+            "MatMul" if self.joins_values(node) => return self.product(node),
             "MatMul" => return self.matmul(node, self.name(node, 0)?, self.name(node, 1)?, None),
             "BatchNormalization" => return self.batch_norm(node),
-            "Add" | "Sub" | "Mul" | "Div" | "Max" | "Min" => return self.arithmetic(node),
+            "Add" | "Sum" | "Sub" | "Mul" | "Div" | "Max" | "Min" => return self.arithmetic(node),
+            "GroupNormalization" => return self.group_norm(node),
+            "InstanceNormalization" => return self.instance_norm(node),
+            "LpNormalization" => return self.lp_norm(node),
+            "LRN" => return self.local_response_norm(node),
             "MaxPool" | "AveragePool" => return self.pool(node),
             "GlobalAveragePool" | "GlobalMaxPool" => return self.global_pool(node),
             "ReduceMean" | "ReduceMax" => return self.reduce(node),
@@ -201,9 +223,11 @@ impl<'a> Converter<'a> {
             "Concat" => return self.concat(node),
             "Slice" => return self.slice(node),
             "Split" => return self.split(node),
-            "Gather" => return self.gather(node),
+            "Gather" => return self.lookup(node),
+            "LayerNormalization" => return self.layer_norm(node),
             "Resize" | "Upsample" => return self.upsample(node),
-            "Softmax" => return self.softmax(node),
+            "Softmax" | "LogSoftmax" => return self.softmax(node),
+            "PRelu" => return self.prelu(node),
             "Dropout" => return self.dropout(node),
             "Identity" => {
                 let x = self.input(node, 0)?;
@@ -228,7 +252,10 @@ impl<'a> Converter<'a> {
             "HardSigmoid" => return untranslated("only alpha 1/6 and beta 1/2 have an operator"),
             "Gelu" if text(node, "approximate", "none") == "none" => Activation::Gelu,
             "Swish" if float(node, "alpha", 1.0) == 1.0 => Activation::Silu,
-            _ => return untranslated("the graph has no operator for it"),
+            name => match plain_function(name) {
+                Some(function) => function,
+                None => return untranslated("the graph has no operator for it"),
+            },
         };
         let x = self.input(node, 0)?;
         self.pointwise(node, function, x)
@@ -240,28 +267,9 @@ impl<'a> Converter<'a> {
         self.bind_like(node, id, rank)
     }
 
-    /// `Clip(0, 6)` and `Clip(0, infinity)`.
-    fn clip(&self, node: &'a NodeProto) -> Result<Activation, Refusal> {
-        let limit = |i: usize, name: &str, none: f64| -> Result<f64, Refusal> {
-            match node.input.get(i).filter(|n| !n.is_empty()) {
-                Some(input) => match self.scalar(input)? {
-                    Some(limit) => Ok(f64::from(limit)),
-                    None => untranslated("its limits are computed, not constant"),
-                },
-                None => Ok(float(node, name, none)),
-            }
-        };
-        let unlimited = f64::from(f32::MAX);
-        match (limit(1, "min", -unlimited)?, limit(2, "max", unlimited)?) {
-            (0.0, 6.0) => Ok(Activation::Relu6),
-            (0.0, high) if high >= unlimited => Ok(Activation::Relu),
-            _ => untranslated("only the limits 0 and 6, or 0 alone, have an operator"),
-        }
-    }
-
     fn arithmetic(&mut self, node: &'a NodeProto) -> Result<(), Refusal> {
         let join = match node.op_type() {
-            "Add" => Arithmetic::Add,
+            "Add" | "Sum" => Arithmetic::Add,
             "Sub" => Arithmetic::Sub,
             "Mul" => Arithmetic::Mul,
             "Div" => Arithmetic::Div,
@@ -269,11 +277,18 @@ impl<'a> Converter<'a> {
             _ => Arithmetic::Min,
         };
         if node.input.len() != 2 {
-            return untranslated(format!("it joins {} values, and the graph's joins two", node.input.len()));
+            // Sum, Max and Min join any number.
+            let mut joined = self.input(node, 0)?;
+            for i in 1..node.input.len() {
+                joined = self.join(node, join, joined, self.input(node, i)?)?;
+            }
+            return self.bind(node, joined);
         }
         let (a, b) = (self.name(node, 0)?, self.name(node, 1)?);
         let constant = |name| self.source.constants.contains_key(name);
         match (constant(a), constant(b), join) {
+            (false, true, Arithmetic::Add) if self.adds_positions(a, b) => return self.position(node, a, b),
+            (true, false, Arithmetic::Add) if self.adds_positions(b, a) => return self.position(node, b, a),
             (false, false, _) => {}
             (false, true, Arithmetic::Mul) => return self.affine(node, a, Some((b, false)), None),
             (true, false, Arithmetic::Mul) => return self.affine(node, b, Some((a, false)), None),
@@ -283,15 +298,22 @@ impl<'a> Converter<'a> {
             (false, true, Arithmetic::Sub) => return self.affine(node, a, None, Some((b, true))),
             _ => return untranslated("it joins a value with a constant in a way that has no operator"),
         }
-        let (a, b) = (self.get(a)?, self.get(b)?);
+        let joined = self.join(node, join, self.get(a)?, self.get(b)?)?;
+        self.bind(node, joined)
+    }
+
+    fn join(&mut self, node: &'a NodeProto, join: Arithmetic, a: Bound, b: Bound) -> Result<Bound, Refusal> {
         let ((x, _), (y, _)) = (self.either(a)?, self.either(b)?);
         let rank = self.rank(a);
         if rank != self.rank(b) || rank == 0 {
             return untranslated("it joins values of different rank");
         }
         let id = self.add(node, join, &[x, y])?;
-        let pooled = matches!((a, b), (Bound::Pooled(..), Bound::Pooled(..))).then_some(rank);
-        self.bind_like(node, id, pooled)
+        let made = self.graph.node(id).outputs[0];
+        Ok(match (a, b) {
+            (Bound::Pooled(..), Bound::Pooled(..)) => Bound::Pooled(made, rank),
+            _ => Bound::Value(made),
+        })
     }
 
     fn dropout(&mut self, node: &'a NodeProto) -> Result<(), Refusal> {
@@ -448,13 +470,7 @@ impl<'a> Converter<'a> {
     ) -> Result<NodeId, Refusal> {
         let op = op.into();
         let weights = if weights == path { self.under(&path) } else { weights };
-        if op.operator().is_some() {
-            let types = inputs.iter().filter_map(|v| self.graph.tensor_type(*v));
-            let half = types.map(|t| t.dtype).find(|t| matches!(t, DType::F16 | DType::Bf16 | DType::F64));
-            if let Some(found) = half {
-                return untranslated(format!("it computes in {}", found.word()));
-            }
-        }
+        self.has_form(&op, inputs)?;
         let id = match self.graph.add_shared(path, weights, op, inputs) {
             Ok(id) => id,
             Err(OpError::NotATensor | OpError::UnknownDim { .. }) => {
@@ -472,6 +488,25 @@ impl<'a> Converter<'a> {
             }
         }
         Ok(id)
+    }
+
+    /// Refuses an operator that could not be written again: it would compute in another type than `f32`, or the version
+    /// of the file lacks what it is made of.
+    fn has_form(&self, op: &Op, inputs: &[ValueId]) -> Result<(), Refusal> {
+        if matches!(op, Op::Opaque(_)) {
+            return Ok(());
+        }
+        let types: Vec<&TensorType> = inputs.iter().filter_map(|v| self.graph.tensor_type(*v)).collect();
+        let whole = whole_numbers(op);
+        let computed = types.iter().enumerate().filter(|(i, _)| Some(*i) != whole);
+        if let Some(found) = computed.map(|(_, t)| t.dtype).find(|t| *t != DType::F32) {
+            return untranslated(format!("it computes in {}", found.word()));
+        }
+        let needed = since(op, &types);
+        if self.source.opset < needed {
+            return untranslated(format!("its operator has no form before opset {needed}"));
+        }
+        Ok(())
     }
 
     /// Lets the first output of a node of the file be a bound value.
@@ -505,5 +540,15 @@ impl<'a> Converter<'a> {
 
     pub(super) fn note(&mut self, node: &NodeProto, message: impl Into<String>) {
         self.made.notes.push(Note { node: label(node), message: message.into() });
+    }
+}
+
+/// The domains of all carried operators, also inside nodes.
+fn carried_domains(graph: &Graph, found: &mut HashSet<String>) {
+    for node in graph.nodes() {
+        if let Op::Opaque(op) = &node.op {
+            found.insert(op.domain.clone());
+            op.subgraphs().for_each(|(_, sub)| carried_domains(&sub.graph, found));
+        }
     }
 }

@@ -8,3 +8,4 @@ mod corrupt;
 mod foreign;
 mod networks;
 mod operators;
+mod sequence;

@@ -4,7 +4,7 @@
 //! sees them.
 
 use crate::graph::Graph;
-use crate::hash::{Digest, structural_hash};
+use crate::hash::Digest;
 use crate::raw::RawTensor;
 use crate::types::ValueType;
 
@@ -98,7 +98,7 @@ impl Opaque {
         }
     }
 
-    /// Feeds everything that is computed into the structural hash. The order of attributes does not count.
+    /// Feeds everything but sub-graphs into the structural hash. The order of attributes does not count.
     pub(crate) fn digest(&self, d: &mut Digest) {
         d.text(&self.domain);
         d.usizes(&self.inputs.iter().chain(&self.outputs).map(|&b| usize::from(b)).collect::<Vec<_>>());
@@ -108,10 +108,8 @@ impl Opaque {
         for (name, value) in attributes {
             d.text(name);
             match value {
-                Attribute::Graph(sub) => {
-                    d.text(&structural_hash(&sub.graph).to_string());
-                    d.usizes(&sub.captures);
-                }
+                // Digested with the values around it.
+                Attribute::Graph(_) => {}
                 Attribute::Tensor(t) => {
                     d.text(t.dtype().word());
                     d.usizes(t.shape());

@@ -83,7 +83,7 @@ impl Author {
     }
 
     fn standard(&mut self, x: ValueId) {
-        let name = ["Sin", "Exp", "Neg", "Erf"][self.rng.random_range(0..4)];
+        let name = ["Tan", "Sinh", "Atan", "Cosh"][self.rng.random_range(0..4)];
         let id = self.add("carried", Opaque::new(name, 1), &[x]);
         let v = self.made(id);
         self.maps.push(v);
@@ -95,7 +95,10 @@ impl Author {
         let id = match kind {
             0 => return self.standard(x),
             1 | 2 => {
-                let f = Activation::PLAIN[self.rng.random_range(0..Activation::PLAIN.len())];
+                let mut f = Activation::PLAIN[self.rng.random_range(0..Activation::PLAIN.len())];
+                if f == Activation::Round && self.opset < 11 {
+                    f = Activation::Clip { min: -0.5, max: f64::INFINITY };
+                }
                 self.add("act", f, &[x])
             }
             3 => {
@@ -119,11 +122,11 @@ impl Author {
                 self.add("cat", Concat { axis: 1 }, &[part, part])
             }
             7 => {
-                let id = self.add("up", Upsample { factor: 2 }, &[x]);
+                let id = self.add("up", Upsample::nearest(vec![2, 2]), &[x]);
                 let mut v = self.made(id);
                 // Before, it is written with transpositions around it.
                 if self.opset >= 13 {
-                    let id = self.add("soft", Softmax, &[v]);
+                    let id = self.add("soft", Softmax { axis: None, log: false }, &[v]);
                     v = self.made(id);
                 }
                 self.others.push(v);
