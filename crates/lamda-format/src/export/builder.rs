@@ -63,6 +63,7 @@ pub(super) struct Builder<'a> {
     pub(super) value_info: Vec<ValueInfoProto>,
     pub(super) shared: Shared,
     pub(super) weights: &'a Weights,
+    is_model: bool,
     inputs: Vec<String>,
     output_names: Vec<String>,
     forms: Vec<Forms>,
@@ -99,7 +100,7 @@ impl<'a> Builder<'a> {
             graph.inputs()[..own].iter().map(|(name, _)| unique(&mut shared.names, name)).collect();
         inputs.extend(captured);
         let outputs = graph.outputs().iter().map(|(name, _)| unique(&mut shared.names, name)).collect();
-        Builder::with(graph, weights, opset, shared, inputs, outputs)
+        Builder { is_model: false, ..Builder::with(graph, weights, opset, shared, inputs, outputs) }
     }
 
     fn with(
@@ -134,6 +135,7 @@ impl<'a> Builder<'a> {
             opset,
             shared,
             weights,
+            is_model: true,
             inputs,
             output_names,
             forms,
@@ -224,7 +226,7 @@ impl<'a> Builder<'a> {
 
     /// The name of the last ONNX node of a node: its path, unless an input has that name, which tract refuses.
     pub(super) fn node_name(&mut self, node: &Node) -> String {
-        if self.inputs.contains(&node.path) {
+        if self.is_model && self.inputs.contains(&node.path) {
             unique(&mut self.node_names, &node.path)
         } else {
             node.path.clone()

@@ -7,7 +7,7 @@ use crate::onnx_types::value_info;
 use crate::proto::attribute_proto::AttributeType;
 use crate::proto::{AttributeProto, GraphProto, NodeProto};
 use lamda_ir::op::{Attribute, Opaque, Subgraph};
-use lamda_ir::{Node, ValueType};
+use lamda_ir::{Node, NodeId, Op, ValueType};
 use prost::Message;
 
 /// Writes a carried operator.
@@ -18,10 +18,13 @@ pub(super) fn opaque(b: &mut Builder<'_>, node: &Node, op: &Opaque) -> Result<()
         attribute.push(carried_attribute(b, node, &names, name, value)?);
     }
     let outputs = b.targets(node);
-    // Types that the rules for known operators give are not written: whoever reads the file has the rules.
-    for (v, (name, ty)) in node.outputs.iter().zip(outputs.iter().zip(&op.types)) {
-        if ty.is_some() && !b.is_output(name) {
-            b.value_info.push(value_info(name, &b.graph.value(*v).ty));
+    // Where only carried operators read a value, whoever reads the file needs no type that was not declared.
+    for (i, (v, name)) in node.outputs.iter().zip(&outputs).enumerate() {
+        let ty = &b.graph.value(*v).ty;
+        let needed =
+            matches!(op.types.get(i), Some(Some(_))) || b.graph.consumers(*v).any(|id| computes(b, id));
+        if *ty != ValueType::Unknown && needed && !b.is_output(name) {
+            b.value_info.push(value_info(name, ty));
         }
     }
     let name = b.node_name(node);
@@ -35,6 +38,14 @@ pub(super) fn opaque(b: &mut Builder<'_>, node: &Node, op: &Opaque) -> Result<()
         ..Default::default()
     });
     Ok(())
+}
+
+/// Whether a node, or one inside it, may be more than carried.
+fn computes(b: &Builder<'_>, id: NodeId) -> bool {
+    match &b.graph.node(id).op {
+        Op::Opaque(op) => op.subgraphs().next().is_some(),
+        _ => true,
+    }
 }
 
 /// The names of what is given at its places, nothing at the others.

@@ -100,9 +100,13 @@ impl Converter<'_> {
     }
 
     fn is_read_by_translated(&self, name: &str) -> bool {
-        let translated = |op: &str| OF_MAPS.contains(&op) || TRANSLATED.contains(&op);
-        self.source.is_translated()
-            && self.source.readers(name).any(|n| is_standard(n) && translated(n.op_type()))
+        let translated = |n: &NodeProto| {
+            let op = n.op_type();
+            is_standard(n) && (OF_MAPS.contains(&op) || TRANSLATED.contains(&op))
+        };
+        // A graph inside a node may translate what reads it.
+        let nested = |n: &NodeProto| n.attribute.iter().any(|a| a.g.is_some());
+        self.source.is_translated() && self.source.readers(name).any(|n| translated(n) || nested(n))
     }
 
     /// How the readers of a value read its axes, where its rank alone does not say.
