@@ -157,6 +157,7 @@ def fill(v, rng, batch, open_size, high):
     shape = []
     for i, d in enumerate(v.shape):
         is_batch = "batch" in str(d).lower() or (i == 0 and "seq" not in str(d).lower())
+        is_batch = is_batch or (d is None and isinstance(v.shape[0], int))
         shape.append(d if isinstance(d, int) and d > 0 else batch if is_batch else open_size)
     kind = TYPES[v.type]
     name = v.name.lower()
@@ -173,7 +174,7 @@ def fill(v, rng, batch, open_size, high):
 def inputs_that_run(sess, seed):
     """Random inputs that a model takes, the larger batch and ids first, and what it makes of them."""
     error = None
-    for batch, size, high in itertools.product((2, 1, 64), (8, 64, 512, 576), (100, 5)):
+    for batch, size, high in itertools.product((2, 1, 64), (8, 64, 512), (100, 5)):
         rng = np.random.default_rng(seed)
         given = {v.name: fill(v, rng, batch, size, high) for v in sess.get_inputs()}
         try:

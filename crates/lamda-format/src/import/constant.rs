@@ -33,21 +33,20 @@ impl<'a> Converter<'a> {
             stem = "constant".to_owned();
         }
         let at = self.part(&stem);
-        let v = match constant.raw(name)? {
-            None => self.unknown_constant(at, constant)?,
-            Some(value) if is_small(&value) => self.add_constant(at, Some(value), name)?,
-            Some(value) => {
-                let key = (vec![format!("#{identity:x}")], "value".to_owned());
-                let under = match self.made.stored.get(&key) {
-                    Some(under) => under.clone(),
-                    None => self.stem("", &at),
-                };
-                let op = Parameter { dtype: value.dtype(), shape: value.shape().to_vec() };
-                let v = self.constant_op(at, under.clone(), op.into(), name)?;
-                if self.made.stored.insert(key, under.clone()).is_none() {
+        let v = if let Some((under, op)) = self.made.parameters.get(&identity).cloned() {
+            self.constant_op(at, under, op.into(), name)?
+        } else {
+            match constant.raw(name)? {
+                None => self.unknown_constant(at, constant)?,
+                Some(value) if is_small(&value) => self.add_constant(at, Some(value), name)?,
+                Some(value) => {
+                    let under = self.stem("", &at);
+                    let op = Parameter { dtype: value.dtype(), shape: value.shape().to_vec() };
+                    let v = self.constant_op(at, under.clone(), op.clone().into(), name)?;
                     self.made.weights.insert_raw(Weights::name(&under, "value"), value);
+                    self.made.parameters.insert(identity, (under, op));
+                    v
                 }
-                v
             }
         };
         self.constants.insert(identity, v);

@@ -12,7 +12,7 @@ use super::{ImportError, Imported, Note};
 use crate::export::{since, whole_numbers};
 use crate::onnx_types::{is_denoted, too_large, type_from_onnx};
 use crate::proto::NodeProto;
-use lamda_ir::op::{Activation, Arithmetic, Dropout};
+use lamda_ir::op::{Activation, Arithmetic, Dropout, Parameter};
 use lamda_ir::{
     DType, Graph, Layout, NodeId, Op, OpError, Patch, TensorType, ValueId, ValueType, Weights,
     canonical_order,
@@ -54,6 +54,8 @@ pub(super) struct Made {
     pub(super) notes: Vec<Note>,
     /// Where weights lie, by the tensors that they are made of.
     pub(super) stored: HashMap<(Vec<String>, String), String>,
+    /// Constants that are parameters, by their identities: where their elements lie, and what each node of theirs is.
+    pub(super) parameters: HashMap<usize, (String, Parameter)>,
     /// How many elements of weights may still be made: one constant may be the weight of many nodes.
     pub(super) budget: usize,
     /// The paths under which weights lie.

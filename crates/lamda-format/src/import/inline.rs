@@ -224,3 +224,69 @@ impl Call<'_> {
         graph.node = nodes.iter().map(|node| self.node(node)).collect();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::proto::OperatorSetIdProto;
+
+    fn node(op: &str, domain: &str, inputs: &[&str], outputs: &[&str]) -> NodeProto {
+        let list = |names: &[&str]| names.iter().map(|n| (*n).to_owned()).collect();
+        NodeProto {
+            op_type: Some(op.to_owned()),
+            domain: Some(domain.to_owned()),
+            name: Some(op.to_lowercase()),
+            input: list(inputs),
+            output: list(outputs),
+            ..Default::default()
+        }
+    }
+
+    fn slope(name: &str, refers: &str, f: Option<f32>) -> AttributeProto {
+        let (name, ref_attr_name) = (Some(name.to_owned()), Some(refers.to_owned()));
+        AttributeProto { name, ref_attr_name, r#type: Some(1), f, ..Default::default() }
+    }
+
+    /// `f(x) = (LeakyRelu(x) by the attribute `slope`, x)`.
+    fn model(inner: NodeProto, given: Option<f32>) -> ModelProto {
+        let mut leaky = node("LeakyRelu", "", &["x"], &["t"]);
+        leaky.attribute.push(slope("alpha", "slope", None));
+        let function = FunctionProto {
+            name: Some("F".to_owned()),
+            domain: Some("own".to_owned()),
+            input: vec!["x".to_owned()],
+            output: vec!["y".to_owned(), "x".to_owned()],
+            node: vec![leaky, inner],
+            opset_import: vec![OperatorSetIdProto { domain: Some("other".to_owned()), version: Some(2) }],
+            ..Default::default()
+        };
+        let mut call = node("F", "own", &["a"], &["b", "c"]);
+        call.attribute.extend(given.map(|f| slope("slope", "", Some(f))));
+        let graph = GraphProto { node: vec![call], ..Default::default() };
+        ModelProto { graph: Some(graph), functions: vec![function], ..Default::default() }
+    }
+
+    #[test]
+    fn a_call_becomes_the_body() {
+        for given in [Some(0.5), None] {
+            let mut model = model(node("Sin", "other", &["t", ""], &["y"]), given);
+            inline(&mut model).unwrap();
+            let nodes = model.graph.unwrap().node;
+            let read: Vec<(&str, &[String], &[String])> =
+                nodes.iter().map(|n| (n.op_type(), &n.input[..], &n.output[..])).collect();
+            let list = |names: &[&str]| names.iter().map(|n| (*n).to_owned()).collect::<Vec<_>>();
+            assert_eq!(read[0], ("LeakyRelu", &list(&["a"])[..], &list(&["f/t"])[..]));
+            assert_eq!(read[1], ("Sin", &list(&["f/t", ""])[..], &list(&["b"])[..]));
+            assert_eq!(read[2], ("Identity", &list(&["a"])[..], &list(&["c"])[..]));
+            let alpha: Vec<(&str, f32)> = nodes[0].attribute.iter().map(|a| (a.name(), a.f())).collect();
+            assert_eq!(alpha, given.map(|f| ("alpha", f)).into_iter().collect::<Vec<_>>());
+            assert_eq!(model.opset_import[0].domain(), "other");
+        }
+    }
+
+    #[test]
+    fn a_function_that_calls_itself_is_refused() {
+        let mut model = model(node("F", "own", &["t"], &["y"]), None);
+        assert!(matches!(inline(&mut model), Err(ImportError::Node { .. })));
+    }
+}

@@ -173,7 +173,7 @@ fn first_output(op: &Opaque, inputs: &[&ValueType]) -> Option<ValueType> {
                 return None;
             };
             let (rows, columns) = (a.len() - 2, b.len() - 1);
-            let mut shape = stretch(&a[..rows], &b[..b.len() - 2].to_vec())?;
+            let mut shape = stretch(&a[..rows], &b[..b.len() - 2])?;
             shape.extend([a[rows].clone(), b[columns].clone()]);
             of(first.dtype, shape)
         }
@@ -220,7 +220,7 @@ fn axis(axis: i64, rank: usize) -> Option<usize> {
 }
 
 /// Two shapes, aligned at the right; axes of 1 stretch. An axis that is not known stays unknown.
-fn stretch(a: &[Dim], b: &Vec<Dim>) -> Option<Vec<Dim>> {
+fn stretch(a: &[Dim], b: &[Dim]) -> Option<Vec<Dim>> {
     let rank = a.len().max(b.len());
     let at = |s: &[Dim], i: usize| (i + s.len()).checked_sub(rank).map_or(Dim::Known(1), |i| s[i].clone());
     (0..rank)
