@@ -12,6 +12,7 @@ mod annotate;
 mod card;
 mod check;
 mod expand;
+pub mod grammar;
 mod lex;
 mod parse;
 mod print;

@@ -1,0 +1,33 @@
+//! Braces and statements.
+
+use super::form::{self, Form};
+use super::node::{Grammar, Node, any_of, one_of, rule, seq, text};
+use super::operator::OPERATOR;
+use super::value::comma;
+
+pub(super) fn rules(g: &mut Grammar) {
+    let gap = || one_of([rule("sp"), rule("nl")]);
+    let item_list = seq([gap(), rule("items"), gap()]);
+    let inner = one_of([item_list, rule("sp"), rule("nl")]);
+    g.rule("body", seq([text("{"), inner, text("}")]));
+    g.rule("items", rule("item").separated(one_of([text("; "), rule("nl")])));
+    let labelled = one_of([seq([rule("sp"), rule("body")]), seq([gap(), rule("statement")])]);
+    g.rule("item", one_of([rule("statement"), seq([rule("label"), labelled])]));
+    let mut statements: Vec<Node> =
+        [OPERATOR, "call", "reference", "tap", "skip", "repeat", "if"].into_iter().map(rule).collect();
+    statements.extend(form::statements());
+    g.rule("statement", any_of(statements));
+    let plain = seq([rule("sp"), rule("value"), seq([rule("sp"), rule("next-value")]).any()]);
+    let named = seq([rule("sp"), rule("key"), rule("value")]);
+    g.rule("call", seq([rule("name"), plain.optional(), named.any()]));
+    g.rule("reference", seq([text("@"), rule("word")]));
+    let names = seq([text("("), rule("word").several(comma()), text(")")]);
+    let names = if form::is_read(Form::Taps) { one_of([rule("word"), names]) } else { rule("word") };
+    g.rule("tap", seq([text("as"), rule("sp"), names]));
+    let kind = one_of([text("?"), seq([rule("sp"), text("proj")])]);
+    g.rule("skip", seq([text("skip"), kind.optional(), rule("sp"), rule("body")]));
+    g.rule("repeat", seq([text("repeat"), rule("sp"), rule("expr"), rule("sp"), rule("body")]));
+    let otherwise =
+        seq([rule("sp"), text("else"), rule("sp"), one_of([rule("body"), rule("if")])]).optional();
+    g.rule("if", seq([text("if"), rule("sp"), rule("test"), rule("sp"), rule("body"), otherwise]));
+}
