@@ -32,6 +32,7 @@ fn run() -> std::process::ExitCode {
         Verb::Fmt(verb) => command::fmt::run(&out, verb),
         Verb::Show(verb) => command::show::run(&out, verb),
         Verb::Convert(verb) => command::convert::run(&out, verb),
+        Verb::Grammar(verb) => command::grammar::run(&out, verb),
         Verb::Measure(verb) => command::measure::run(&out, verb),
         Verb::Predict(verb) => command::predict::run(&out, verb),
         Verb::Device(verb) => command::device::run(&out, verb),

@@ -1,9 +1,10 @@
 //! Braces and statements.
 
 use super::form::{self, Form};
-use super::node::{Grammar, Node, any_of, one_of, rule, seq, text};
+use super::node::{Grammar, Node, any_of, one_of, rule, seq, text, words};
 use super::operator::OPERATOR;
 use super::value::comma;
+use crate::table::OPERATORS;
 
 pub(super) fn rules(g: &mut Grammar) {
     let gap = || one_of([rule("sp"), rule("nl")]);
@@ -14,12 +15,13 @@ pub(super) fn rules(g: &mut Grammar) {
     let labelled = one_of([seq([rule("sp"), rule("body")]), seq([gap(), rule("statement")])]);
     g.rule("item", one_of([rule("statement"), seq([rule("label"), labelled])]));
     let mut statements: Vec<Node> =
-        [OPERATOR, "call", "reference", "tap", "skip", "repeat", "if"].into_iter().map(rule).collect();
+        [OPERATOR, "call", "alias-call", "reference", "tap", "skip", "repeat", "if"]
+            .into_iter()
+            .map(rule)
+            .collect();
     statements.extend(form::statements());
     g.rule("statement", any_of(statements));
-    let plain = seq([rule("sp"), rule("value"), seq([rule("sp"), rule("next-value")]).any()]);
-    let named = seq([rule("sp"), rule("key"), rule("value")]);
-    g.rule("call", seq([rule("name"), plain.optional(), named.any()]));
+    calls(g);
     g.rule("reference", seq([text("@"), rule("word")]));
     let names = seq([text("("), rule("word").several(comma()), text(")")]);
     let names = if form::is_read(Form::Taps) { one_of([rule("word"), names]) } else { rule("word") };
@@ -30,4 +32,17 @@ pub(super) fn rules(g: &mut Grammar) {
     let otherwise =
         seq([rule("sp"), text("else"), rule("sp"), one_of([rule("body"), rule("if")])]).optional();
     g.rule("if", seq([text("if"), rule("sp"), rule("test"), rule("sp"), rule("body"), otherwise]));
+}
+
+/// Calls of blocks. One that is named as an alias of an operator is read as the operator, which takes no other plainly.
+fn calls(g: &mut Grammar) {
+    let call = |name: Node, first: Node, next: Node| {
+        let plain = seq([rule("sp"), first, seq([rule("sp"), next]).any()]);
+        let named = seq([rule("sp"), rule("key"), rule("value")]);
+        seq([name, plain.optional(), named.any()])
+    };
+    let or_literal = |number: &str| one_of([rule(number), rule("literal")]);
+    let aliases = OPERATORS.iter().flat_map(|op| op.aliases.iter().copied());
+    g.rule("call", call(rule("block-name"), rule("value"), rule("next-value")));
+    g.rule("alias-call", call(words(aliases), or_literal("expr"), or_literal("unsigned")));
 }

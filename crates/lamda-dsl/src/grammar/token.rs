@@ -1,7 +1,7 @@
 //! Tokens: separators, names, numbers.
 //!
 //! A `name` is what a definition or a number may be called: no word that means something where a statement or a value
-//! starts. A `word` is what a value or a label may be called: operators are allowed, since `@gap` and `gap:` say what
+//! starts. A `block-name` is one that is no alias of an operator either. A `word` is what a value or a label may be called: operators are allowed, since `@gap` and `gap:` say what
 //! they are.
 
 use super::form;
@@ -24,6 +24,8 @@ pub(super) fn rules(g: &mut Grammar) {
     g.token("nl", seq([line.some(), space().any()]));
     g.token("sp", space());
     g.token("name", Node::NameBut(reserved()));
+    let aliases = OPERATORS.iter().flat_map(|op| op.aliases.iter().copied());
+    g.token("block-name", Node::NameBut(sorted(reserved().into_iter().chain(aliases))));
     g.token("word", Node::NameBut(keywords()));
     g.token("label", seq([rule("word"), text(":")]));
     g.token("key", seq([rule("name"), text("=")]));

@@ -36,11 +36,12 @@ pub(super) fn rules(g: &mut Grammar) {
     g.rule("activation", one_of([rule("name"), words(activations)]));
     g.rule("tuple", seq([text("("), rule("expr").several(comma()), text(")")]));
     // What a block can be given. Behind another plain value a sign would be a subtraction.
-    g.rule("value", one_of([rule("expr"), rule("other-value")]));
-    g.rule("next-value", one_of([rule("unsigned"), rule("other-value")]));
+    let operator = |first: &str| one_of([rule(first), rule("operator-name"), rule("literal")]);
+    g.rule("value", operator("expr"));
+    g.rule("next-value", operator("unsigned"));
     let reference = seq([text("@"), rule("word")]);
-    let other = [rule("operator-name"), rule("size"), words(["true", "false", "none"]), reference];
-    g.rule("other-value", one_of([one_of(other), list("value"), rule("tuple")]));
+    let literals = [rule("size"), words(["true", "false", "none"]), reference, list("value"), rule("tuple")];
+    g.rule("literal", one_of(literals));
     // An operator that can stand alone. `max (` would be a function.
     let alone = |op: &&OpSpec| {
         let required = op.plain.iter().chain(op.named).any(|a| a.default == ArgDefault::Required);

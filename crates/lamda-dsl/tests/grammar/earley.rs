@@ -12,11 +12,13 @@ enum Symbol {
     Char { ranges: Vec<(char, char)>, outside: bool },
 }
 
-pub struct Earley {
+pub(crate) struct Earley {
     /// The productions of each rule.
     rules: Vec<Vec<Vec<Symbol>>>,
     /// Rules that take the empty text.
     empty: Vec<bool>,
+    /// How deep the flattest derivation of each production is.
+    depth: Vec<Vec<usize>>,
     root: usize,
 }
 
@@ -28,7 +30,7 @@ struct Reader<'g> {
 }
 
 impl Earley {
-    pub fn new(grammar: &str) -> Earley {
+    pub(crate) fn new(grammar: &str) -> Earley {
         let mut reader = Reader {
             rest: "".chars().peekable(),
             names: BTreeMap::new(),
@@ -54,14 +56,37 @@ impl Earley {
             };
             let next: Vec<bool> = rules.iter().map(|r| r.iter().any(is_empty)).collect();
             if next == empty {
-                return Earley { rules, empty, root: names["root"] };
+                let depth = depths(&rules);
+                return Earley { rules, empty, depth, root: names["root"] };
             }
             empty = next;
         }
     }
 
+    /// A random text of the grammar.
+    pub(crate) fn derive(&self, seed: u64) -> String {
+        let (mut random, mut out) = (Random(seed), String::new());
+        let mut open = vec![Symbol::Rule(self.root)];
+        let mut budget = 20 + random.below(400);
+        while let Some(symbol) = open.pop() {
+            match symbol {
+                Symbol::Char { ranges, outside } => out.push(random.char(&ranges, outside)),
+                Symbol::Rule(rule) => {
+                    let productions = &self.rules[rule];
+                    let mut chosen = random.below(productions.len());
+                    if budget == 0 {
+                        chosen = (0..productions.len()).min_by_key(|p| self.depth[rule][*p]).unwrap();
+                    }
+                    budget -= usize::from(budget > 0 && productions.len() > 1);
+                    open.extend(productions[chosen].iter().rev().cloned());
+                }
+            }
+        }
+        out
+    }
+
     /// Whether it is a text of the grammar; else the longest start that could be one of such a text's.
-    pub fn reads(&self, text: &str) -> Result<(), String> {
+    pub(crate) fn reads(&self, text: &str) -> Result<(), String> {
         let mut rows: Vec<Row> = vec![Row::default()];
         for production in 0..self.rules[self.root].len() {
             rows[0].add(Item { rule: self.root, production, dot: 0, start: 0 });
@@ -120,6 +145,51 @@ impl Earley {
                 }
             }
         }
+    }
+}
+
+fn depths(rules: &[Vec<Vec<Symbol>>]) -> Vec<Vec<usize>> {
+    const ENDLESS: usize = usize::MAX / 2;
+    let mut flattest = vec![ENDLESS; rules.len()];
+    loop {
+        let of = |production: &Vec<Symbol>| {
+            let deep = |s: &Symbol| match s {
+                Symbol::Rule(rule) => flattest[*rule],
+                Symbol::Char { .. } => 0,
+            };
+            production.iter().map(deep).max().unwrap_or(0) + 1
+        };
+        let depth: Vec<Vec<usize>> = rules.iter().map(|r| r.iter().map(of).collect()).collect();
+        let next: Vec<usize> = depth.iter().map(|d| *d.iter().min().unwrap()).collect();
+        if next == flattest {
+            assert!(flattest.iter().all(|d| *d < ENDLESS), "a rule has no text");
+            return depth;
+        }
+        flattest = next;
+    }
+}
+
+/// SplitMix64.
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, n: usize) -> usize {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        ((z ^ (z >> 31)) % n as u64) as usize
+    }
+
+    /// A character of a class; one of those that mean something elsewhere, where most are allowed.
+    fn char(&mut self, ranges: &[(char, char)], outside: bool) -> char {
+        let within = |c: char| ranges.iter().any(|(from, to)| (*from..=*to).contains(&c));
+        if outside {
+            let some: Vec<char> = "ax0 #{}()[];=@-/:.,\"\\\n\r\té€".chars().filter(|c| !within(*c)).collect();
+            return some[self.below(some.len())];
+        }
+        let (from, to) = ranges[self.below(ranges.len())];
+        char::from_u32(from as u32 + self.below(to as usize - from as usize + 1) as u32).unwrap()
     }
 }
 

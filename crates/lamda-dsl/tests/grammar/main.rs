@@ -5,10 +5,50 @@
 #![expect(clippy::unwrap_used, reason = "a helper that fails is a test that fails")]
 
 mod earley;
+mod edits;
 mod lark;
+mod modules;
 
+use earley::Earley;
 use lamda_dsl::grammar::{Language, gbnf};
+use lamda_dsl::{Module, compact, parse, print};
+use lamda_ir::Code;
+use lark::Lark;
+use proptest::prelude::*;
+use std::cell::Cell;
 use std::path::{Path, PathBuf};
+
+/// The grammar of a language in both notations.
+struct Both {
+    lark: Lark,
+    gbnf: Earley,
+}
+
+impl Both {
+    fn new(of: Language) -> Both {
+        Both { lark: Lark::new(of), gbnf: Earley::new(&gbnf(of)) }
+    }
+
+    /// Whether a text is accepted; both must say the same, and for the same length.
+    #[track_caller]
+    fn takes(&self, text: &str) -> Result<(), String> {
+        let (lark, gbnf) = (self.lark.reads(text), self.gbnf.reads(text));
+        assert_eq!(lark.is_ok(), gbnf.is_ok(), "Lark: {lark:?}\nGBNF: {gbnf:?}\n{text}");
+        gbnf
+    }
+
+    #[track_caller]
+    fn accepts(&self, text: &str) {
+        if let Err(read) = self.takes(text) {
+            panic!("refused behind\n{read}\n---\nof\n{text}");
+        }
+    }
+
+    #[track_caller]
+    fn refuses(&self, text: &str) {
+        assert!(self.takes(text).is_err(), "accepted\n{text}");
+    }
+}
 
 /// The files of a folder of the corpus.
 fn files(folder: &str) -> Vec<(String, String)> {
@@ -20,17 +60,167 @@ fn files(folder: &str) -> Vec<(String, String)> {
     paths.iter().map(|p| (name(p), std::fs::read_to_string(p).unwrap())).collect()
 }
 
+/// As the reference writes it: a `dwconv` has no width, though the reader takes one that says what is made anyway.
+fn strict(text: &str) -> String {
+    let mut module: Module = parse(text).0;
+    module.for_each_stmt_mut(&mut |stmt| {
+        if let Some(call) = stmt.call_mut().filter(|call| call.name.text == "dwconv") {
+            call.args.retain(|arg| arg.name.is_some());
+        }
+    });
+    print(&module)
+}
+
+fn has_fault_of_syntax(text: &str) -> bool {
+    parse(text).1.iter().any(|d| d.code == Code::Syntax)
+}
+
 #[test]
-fn speed() {
-    println!("{}", lamda_dsl::grammar::lark(Language::Model));
-    println!("{}", gbnf(Language::Model));
-    let lark = lark::Lark::new(Language::Model);
-    let earley = earley::Earley::new(&gbnf(Language::Model));
-    for (name, text) in files("good") {
-        let printed = lamda_dsl::print(&lamda_dsl::parse(&text).0);
-        let t = std::time::Instant::now();
-        println!("{name} {:?} {:?}", lark.reads(&printed), t.elapsed());
-        let t = std::time::Instant::now();
-        println!("{name} {:?} {:?} {}", earley.reads(&printed), t.elapsed(), printed.len());
+fn the_corpus_and_the_examples_of_the_reference_are_accepted_as_printed() {
+    let both = Both::new(Language::Model);
+    for (_, text) in files("good") {
+        both.accepts(&strict(&text));
     }
+    const REFERENCE: &str = include_str!("../../../../docs/language.md");
+    for example in REFERENCE.split("```lamda\n").skip(1) {
+        both.accepts(example.split("```").next().unwrap());
+    }
+}
+
+#[test]
+fn bad_files_that_cannot_be_read_are_refused() {
+    let both = Both::new(Language::Model);
+    let mut refused = 0;
+    for (_, text) in files("bad") {
+        if has_fault_of_syntax(&text) {
+            both.refuses(&text);
+            refused += 1;
+        }
+    }
+    assert!(refused >= 10, "{refused}");
+}
+
+#[test]
+fn operators_have_their_own_arguments_only() {
+    let both = Both::new(Language::Model);
+    let in_model = |stmt: &str| format!("model m(x: f32[N, 3, 8, 8]) -> y {{ {stmt} }}");
+    for stmt in [
+        "conv 64 k=3 s=2 p=(0, 1, 1, 0) bias=auto",
+        "conv width*2 s=2 k=3x1",
+        "repeat 2 { conv [16, c_in*2] k=[3, 5x1] }",
+        "se w=q/4 act=silu",
+        "mb -3 (-3) e=relu foo=1",
+        "mb none [2, 1] @y k=(1, 2)",
+        "cat axis=h { } { relu }",
+        "cat @y axis=h",
+        "onnx.Resize mode=\"linear\" scales=[1.0, -2] { } { none } { const 0.5 }",
+        "as (a, b)",
+        "if e > 1 and s == 1 { relu } else if e { bn } else { }",
+    ] {
+        both.accepts(&in_model(stmt));
+    }
+    for stmt in [
+        "conv",
+        "conv 64 3",
+        "conv 64 foo=3",
+        "conv 64 kernel=3",
+        "conv c=64",
+        "conv(64, k=3)",
+        "conv k=3 64",
+        "conv 64 k=@y",
+        "conv 64 bias=3",
+        "conv 64 bias=(1, 2)",
+        "conv relu",
+        "conv 64 { }",
+        "relu 3",
+        "relu inplace=true",
+        "dwconv 64",
+        "se act=conv",
+        "add { }",
+        "add @y { }",
+        "split @y",
+        "cat @a @b",
+        "mb 2 -3",
+        "mb k=3 2",
+        "mb act=conv",
+        "dense relu",
+        "for 3",
+        "skip relu",
+        "repeat 2 relu",
+        "relu;",
+        "relu,bn",
+        "conv  64",
+        "conv 64 k = 3",
+        "conv 1000000000000000",
+        "onnx.Cast to=@y",
+        "head:",
+    ] {
+        both.refuses(&in_model(stmt));
+    }
+}
+
+/// A change of one place of a text: something is cut out, doubled, or put in.
+fn damaged(text: &str, at: usize, kind: usize) -> String {
+    const PUT_IN: &[&str] = &[
+        " ", ";", "; ", "\n", "{", "}", "(", ")", "[", "]", ",", ", ", "=", ":", "@", "#", "-", "->", "1",
+        "x", ".", "\"", "if ", "else ", "as ", "skip ", "model m", "let a = ", "relu", "k=3 ", " none",
+        "max(", "é",
+    ];
+    let places: Vec<usize> = text.char_indices().map(|(i, _)| i).chain([text.len()]).collect();
+    let (from, to) = (places[at % places.len()], places[(at % places.len() + 1).min(places.len() - 1)]);
+    let word = text[from..].find([' ', '\n']).map_or(text.len(), |n| from + n);
+    let (head, tail) = text.split_at(from);
+    match kind % 8 {
+        0 => format!("{head}{}", &text[to..]),
+        1 => format!("{head}{}", &text[word..]),
+        2 => format!("{head}{}{tail}", &text[from..word]),
+        _ => format!("{head}{}{tail}", PUT_IN[kind / 8 % PUT_IN.len()]),
+    }
+}
+
+fn config(cases: u32) -> ProptestConfig {
+    ProptestConfig { cases, failure_persistence: None, ..ProptestConfig::default() }
+}
+
+#[test]
+fn printed_modules_are_accepted_and_damaged_ones_only_where_they_can_be_read() {
+    let both = Both::new(Language::Model);
+    let (faults, accepted) = (Cell::new(0), Cell::new(0));
+    let cases = (modules::module(), any::<usize>(), any::<usize>());
+    let mut runner = proptest::test_runner::TestRunner::new(config(
+        std::env::var("CASES").map_or(2000, |n| n.parse().unwrap()),
+    ));
+    let run = runner.run(&cases, |(module, at, kind)| {
+        let text = print(&module);
+        prop_assert!(!has_fault_of_syntax(&text), "{}\n{text}", compact(&text, &parse(&text).1));
+        let taken = both.takes(&text);
+        prop_assert!(taken.is_ok(), "refused behind\n{}\n---\nof\n{text}", taken.unwrap_err());
+        let text = damaged(&text, at, kind);
+        let (fault, taken) = (has_fault_of_syntax(&text), both.takes(&text).is_ok());
+        faults.set(faults.get() + usize::from(fault));
+        accepted.set(accepted.get() + usize::from(taken));
+        prop_assert!(!(fault && taken), "accepted\n{text}\n{}", compact(&text, &parse(&text).1));
+        Ok(())
+    });
+    run.unwrap();
+    let (faults, accepted) = (faults.get(), accepted.get());
+    assert!(faults > 500 && accepted > 100, "{faults} cannot be read, {accepted} are accepted");
+}
+
+#[test]
+fn whatever_the_grammar_derives_can_be_read() {
+    let both = Both::new(Language::Model);
+    let read = Cell::new(0);
+    let mut runner = proptest::test_runner::TestRunner::new(config(
+        std::env::var("CASES").map_or(2000, |n| n.parse().unwrap()),
+    ));
+    let run = runner.run(&any::<u64>(), |seed| {
+        let text = both.gbnf.derive(seed);
+        read.set(read.get() + text.len());
+        prop_assert!(both.lark.reads(&text).is_ok(), "{text}");
+        prop_assert!(!has_fault_of_syntax(&text), "{text}\n{}", compact(&text, &parse(&text).1));
+        Ok(())
+    });
+    run.unwrap();
+    assert!(read.get() > 100_000, "{} bytes", read.get());
 }

@@ -7,6 +7,7 @@ pub mod device;
 pub mod doctor;
 pub mod export;
 pub mod fmt;
+pub mod grammar;
 pub mod measure;
 pub mod predict;
 pub mod report;
