@@ -39,9 +39,8 @@ impl Both {
 
     #[track_caller]
     fn accepts(&self, text: &str) {
-        if let Err(read) = self.takes(text) {
-            panic!("refused behind\n{read}\n---\nof\n{text}");
-        }
+        let taken = self.takes(text);
+        assert!(taken.is_ok(), "refused behind\n{}\n---\nof\n{text}", taken.unwrap_err());
     }
 
     #[track_caller]
