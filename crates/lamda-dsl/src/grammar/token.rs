@@ -1,8 +1,8 @@
 //! Tokens: separators, names, numbers.
 //!
 //! A `name` is what a definition or a number may be called: no word that means something where a statement or a value
-//! starts. A `block-name` is one that is no alias of an operator either. A `word` is what a value or a label may be called: operators are allowed, since `@gap` and `gap:` say what
-//! they are.
+//! starts. A `block-name` is one that is no alias of an operator either. A `word` is what a value or a label may be
+//! called: operators are allowed, since `@gap` and `gap:` say what they are.
 
 use super::form;
 use super::node::{Grammar, Node, chars, chars_but, one_of, rule, seq, text};
