@@ -54,9 +54,9 @@ pub(crate) struct Lexed {
     pub(crate) too_deep: Option<At>,
 }
 
-const SIGNS: [&str; 24] = [
-    "->", "==", "!=", "<=", ">=", "**", "//", "&&", "<", ">", "+", "-", "*", "/", "^", ",", "@", "=", ":",
-    "?", "|", "%", "!", ".",
+const SIGNS: [&str; 25] = [
+    "->", "..", "==", "!=", "<=", ">=", "**", "//", "&&", "<", ">", "+", "-", "*", "/", "^", ",", "@", "=",
+    ":", "?", "|", "%", "!", ".",
 ];
 
 pub(crate) fn lex(text: &str) -> Lexed {
@@ -74,7 +74,9 @@ pub(crate) fn lex(text: &str) -> Lexed {
                 let comment = Comment(normal_comment(body));
                 out.comments.push(Placed { comment, before: out.tokens.len(), own_line: line_start });
             }
-            i = end;
+            // A cost comment on a line of its own goes with its line, so that it leaves no empty one.
+            let line = line_start && text[i..].starts_with("#=") && end < text.len();
+            i = end + usize::from(line);
             continue;
         }
         let kind = match byte {
@@ -155,6 +157,7 @@ fn text_end(bytes: &[u8], i: &mut usize) -> Kind {
     while let Some(&b) = bytes.get(*i) {
         match b {
             b'\n' => break,
+            b'\\' => *i += 2,
             b'"' => {
                 *i += 1;
                 return Kind::Text;

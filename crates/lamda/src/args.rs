@@ -28,6 +28,10 @@ pub enum Verb {
     Fmt(Fmt),
     /// The model as text, with its costs.
     Show(Show),
+    /// Changes a model by path.
+    Edit(Edit),
+    /// The edits that turn one model into another.
+    Diff(Diff),
     /// From .lamda to .onnx, or back.
     Convert(Convert),
     /// The grammar of the language, for engines that decode under one.
@@ -88,6 +92,65 @@ pub struct Show {
     /// Also show the predicted time of each line on this device.
     #[arg(long, requires = "costs")]
     pub device: Option<String>,
+    /// A page about a long model: each stage on a line with its paths and costs.
+    #[arg(long, conflicts_with_all = ["costs", "format"])]
+    pub outline: bool,
+    /// The most tokens of the page, approximately; a model that fits is shown whole.
+    #[arg(long, requires = "outline", default_value_t = 800, value_name = "TOKENS")]
+    pub limit: usize,
+    /// A stage to show in full: head, body.mb[3], body.mb[2:5]. May be repeated.
+    #[arg(long, requires = "outline", value_name = "PATH")]
+    pub full: Vec<String>,
+    /// How it is written.
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub format: Format,
+    /// The file to write; stdout otherwise.
+    #[arg(long, short, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+}
+
+/// How `show` writes a model.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// The language.
+    Text,
+    /// Stages, blocks and every node, for programs.
+    Json,
+    /// A graph for graphviz.
+    Dot,
+    /// A drawing.
+    Svg,
+}
+
+/// Arguments of `edit`.
+#[derive(Debug, ClapArgs)]
+pub struct Edit {
+    /// A model.
+    pub file: PathBuf,
+    /// A file of edits.
+    #[arg(value_name = "EDITS", conflicts_with = "edits")]
+    pub script: Option<PathBuf>,
+    /// An edit; may be repeated.
+    #[arg(short = 'e', long = "edit", value_name = "EDIT")]
+    pub edits: Vec<String>,
+    /// Write the model in its place, and its weights beside it.
+    #[arg(long, conflicts_with = "out")]
+    pub write: bool,
+    /// Where the new model goes, and its weights beside it; stdout otherwise.
+    #[arg(short, long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+    /// Decides fresh weights, where the edits leave none.
+    #[arg(long, default_value_t = 0)]
+    pub seed: u64,
+}
+
+/// Arguments of `diff`.
+#[derive(Debug, ClapArgs)]
+pub struct Diff {
+    /// A model.
+    pub a: PathBuf,
+    /// What it is to become.
+    pub b: PathBuf,
 }
 
 /// Arguments of `convert`.

@@ -6,6 +6,8 @@ mod exprs;
 mod names;
 mod size;
 
+pub(crate) use calls::is_absent;
+
 use crate::syntax::{At, Block, Item, Model, Module, Name, StmtKind, Value};
 use crate::table;
 use lamda_ir::{Code, Diagnostic};

@@ -1,9 +1,7 @@
 //! Braces and statements.
 
-use super::form::{self, Form};
 use super::node::{Grammar, Node, any_of, one_of, rule, seq, text, words};
 use super::operator::OPERATOR;
-use super::value::comma;
 use crate::table::OPERATORS;
 
 pub(super) fn rules(g: &mut Grammar) {
@@ -14,18 +12,15 @@ pub(super) fn rules(g: &mut Grammar) {
     g.rule("items", rule("item").separated(one_of([text("; "), rule("nl")])));
     let labelled = one_of([seq([rule("sp"), rule("body")]), seq([gap(), rule("statement")])]);
     g.rule("item", one_of([rule("statement"), seq([rule("label"), labelled])]));
-    let mut statements: Vec<Node> =
-        [OPERATOR, "call", "alias-call", "reference", "tap", "skip", "repeat", "if"]
-            .into_iter()
-            .map(rule)
-            .collect();
-    statements.extend(form::statements());
-    g.rule("statement", any_of(statements));
+    let statements =
+        [OPERATOR, "call", "alias-call", "onnx", "reference", "tap", "skip", "repeat", "if", "reuse"];
+    g.rule("statement", any_of(statements.map(rule)));
     calls(g);
     g.rule("reference", seq([text("@"), rule("word")]));
-    let names = seq([text("("), rule("word").several(comma()), text(")")]);
-    let names = if form::is_read(Form::Taps) { one_of([rule("word"), names]) } else { rule("word") };
-    g.rule("tap", seq([text("as"), rule("sp"), names]));
+    g.rule("tap", seq([text("as"), rule("sp"), rule("word")]));
+    let index = seq([text("["), rule("count"), text("]")]).optional();
+    let path = seq([rule("word"), index]).separated(text("."));
+    g.rule("reuse", seq([text("reuse"), rule("sp"), path]));
     let kind = one_of([text("?"), seq([rule("sp"), text("proj")])]);
     g.rule("skip", seq([text("skip"), kind.optional(), rule("sp"), rule("body")]));
     g.rule("repeat", seq([text("repeat"), rule("sp"), rule("expr"), rule("sp"), rule("body")]));

@@ -1,38 +1,38 @@
 //! The definitions of a file: `let`, `block`, `model`.
 
-use super::form::{self, Form};
-use super::node::{Grammar, Node, one_of, rule, seq, text, words};
+use super::node::{Grammar, Node, one_of, rule, seq, text};
 use super::value::comma;
-use lamda_ir::DType;
 
 pub(super) fn rules(g: &mut Grammar) {
     g.rule("file", lines(one_of([rule("let"), rule("block"), rule("model")])));
-    g.rule("let", seq([text("let"), rule("sp"), rule("name"), text(" = "), rule("expr")]));
-    let inputs = seq([text("("), rule("input").separated(comma()), text(")")]);
-    let several = seq([text("("), rule("output").several(comma()), text(")")]);
-    let outputs = seq([text("->"), rule("sp"), one_of([rule("output"), several]), rule("sp")]);
-    let mut model = vec![text("model"), rule("sp"), rule("word"), inputs, rule("sp"), outputs.optional()];
-    if form::is_read(Form::Quant) {
-        let named = seq([rule("sp"), rule("key"), rule("value")]);
-        model.push(seq([text("quant"), rule("sp"), rule("name"), named.any(), rule("sp")]).optional());
-    }
-    model.push(rule("body"));
-    g.rule("model", Node::Seq(model));
-    g.rule("input", seq([rule("word"), text(": "), rule("type")]));
-    g.rule("output", seq([rule("word"), seq([text(": "), rule("type")]).optional()]));
-    let kinds = if form::is_read(Form::Nhwc) { words(["seq", "nhwc"]) } else { text("seq") };
-    let dim = one_of([rule("count"), rule("word")]);
-    let dims = seq([text("["), dim.separated(comma()), text("]")]);
-    let element = words(DType::ALL.into_iter().map(DType::word));
-    g.rule("type", seq([seq([kinds, rule("sp")]).optional(), element, dims]));
 }
 
-/// The definition of a block, which scripts of edits have too.
-pub(super) fn block(g: &mut Grammar) {
+/// The definitions themselves, which scripts of edits have too.
+pub(super) fn definitions(g: &mut Grammar) {
+    g.rule("let", seq([text("let"), rule("sp"), rule("name"), text(" = "), rule("expr")]));
     let param = one_of([rule("name"), seq([rule("key"), rule("value")])]);
     let params = param.separated(comma()).optional();
     let head = seq([text("block"), rule("sp"), rule("name"), text("("), params, text(")")]);
     g.rule("block", seq([head, rule("sp"), rule("body")]));
+    model(g);
+}
+
+fn model(g: &mut Grammar) {
+    let named = seq([text("model"), rule("sp"), rule("word")]);
+    let ends = seq([rule("inputs"), rule("sp"), rule("outputs").optional(), rule("opsets").optional()]);
+    g.rule("model", seq([named, ends, rule("body")]));
+    g.rule("inputs", seq([text("("), rule("input").separated(comma()).optional(), text(")")]));
+    let external = || seq([rule("sp"), text("as"), rule("sp"), rule("string")]).optional();
+    g.rule("input", seq([rule("word"), text(": "), rule("type"), external()]));
+    let several = seq([text("("), rule("output").several(comma()), text(")")]);
+    g.rule(
+        "outputs",
+        seq([text("->"), rule("sp"), one_of([rule("output"), several]), rule("sp")]),
+    );
+    g.rule("output", seq([rule("word"), seq([text(": "), rule("type")]).optional(), external()]));
+    let domain = seq([one_of([rule("domain"), rule("some-string")]), rule("sp")]).optional();
+    let versions = seq([domain, rule("count")]).separated(comma());
+    g.rule("opsets", seq([text("opset"), rule("sp"), versions, rule("sp")]));
 }
 
 /// Things on lines of their own.

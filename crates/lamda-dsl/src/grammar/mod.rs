@@ -14,7 +14,7 @@
 mod body;
 mod edits;
 mod file;
-mod form;
+mod foreign;
 mod gbnf;
 mod lark;
 mod node;
@@ -49,10 +49,10 @@ fn grammar(of: Language) -> Grammar {
         Language::Model => file::rules(&mut grammar),
         Language::Edits => edits::rules(&mut grammar),
     }
-    file::block(&mut grammar);
+    file::definitions(&mut grammar);
     body::rules(&mut grammar);
     operator::rules(&mut grammar);
-    form::rules(&mut grammar);
+    foreign::rules(&mut grammar);
     value::rules(&mut grammar);
     token::rules(&mut grammar);
     grammar.without_unused();

@@ -2,7 +2,7 @@
 
 use super::node::{Grammar, Node, any_of, one_of, rule, seq, text};
 use super::value::argument;
-use crate::table::{ArgDefault, Make, OPERATORS, OpSpec};
+use crate::table::{ArgDefault, ArgSpec, Make, OPERATORS, OpSpec};
 
 /// The name of the rule that is any of them.
 pub(super) const OPERATOR: &str = "operator";
@@ -21,12 +21,17 @@ fn name(op: &OpSpec) -> String {
 fn call(op: &OpSpec) -> Node {
     let mut nodes = vec![text(op.name)];
     if let Some(plain) = &op.plain {
-        let plain_argument = seq([rule("sp"), argument(plain.kind)]);
-        let required = plain.default == ArgDefault::Required;
+        let plain_argument = seq([rule("sp"), plain_value(op, plain)]);
+        // A size by name stands for a factor.
+        let required = plain.default == ArgDefault::Required && op.make != Make::Upsample;
         nodes.push(if required { plain_argument } else { plain_argument.optional() });
     }
     nodes.extend(named(op));
     Node::Seq(nodes)
+}
+
+fn plain_value(op: &OpSpec, plain: &ArgSpec) -> Node {
+    if op.make == Make::Parameter { rule("shape") } else { argument(plain) }
 }
 
 /// `cat { } { }` or `cat @y`; a split of a named value has nothing to split.
@@ -45,7 +50,7 @@ fn join(op: &OpSpec) -> Node {
 
 /// The arguments by name, in any order.
 fn named(op: &OpSpec) -> Option<Node> {
-    let keys = op.named.iter().map(|a| seq([text(&format!("{}=", a.name)), argument(a.kind)]));
+    let keys = op.named.iter().map(|a| seq([text(&format!("{}=", a.name)), argument(a)]));
     let keys: Vec<Node> = keys.collect();
     (!keys.is_empty()).then(|| seq([rule("sp"), any_of(keys)]).any())
 }

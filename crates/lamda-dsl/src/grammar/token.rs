@@ -4,8 +4,7 @@
 //! starts. A `block-name` is one that is no alias of an operator either. A `word` is what a value or a label may be
 //! called: operators are allowed, since `@gap` and `gap:` say what they are.
 
-use super::form;
-use super::node::{Grammar, Node, chars, chars_but, one_of, rule, seq, text};
+use super::node::{Grammar, Node, any_of, chars, chars_but, one_of, rule, seq, text};
 use crate::syntax::Func;
 use crate::table::{KEYWORDS, OPERATORS};
 
@@ -16,8 +15,6 @@ const FOREIGN: &[&str] = &[
 ];
 
 pub(super) fn rules(g: &mut Grammar) {
-    let digit = || chars([('0', '9')]);
-    let whole = |digits: u32| one_of([text("0"), seq([chars([('1', '9')]), digit().times(0, digits - 1)])]);
     let space = || text(" ");
     // The end of a line, with its comment, empty lines and those of comments, and the indent of the next.
     let line = seq([space().any(), seq([text("#"), chars_but(['\n']).any()]).optional(), text("\n")]);
@@ -26,26 +23,60 @@ pub(super) fn rules(g: &mut Grammar) {
     g.token("name", Node::NameBut(reserved()));
     let aliases = OPERATORS.iter().flat_map(|op| op.aliases.iter().copied());
     g.token("block-name", Node::NameBut(sorted(reserved().into_iter().chain(aliases))));
-    g.token("word", Node::NameBut(keywords()));
+    g.token("word", Node::NameBut(sorted(KEYWORDS.iter().copied())));
     g.token("label", seq([rule("word"), text(":")]));
     g.token("key", seq([rule("name"), text("=")]));
-    g.token("attribute", seq([identifier(), text("=")]));
-    g.token("onnx-name", seq([text("onnx"), seq([text("."), identifier()]).some()]));
-    // Numbers stay below 1e15, also when rounded, and sizes in 32 bits.
-    let fraction = || seq([text("."), digit().some()]);
-    let exponent = seq([text("e-"), digit().times(1, 3)]);
-    let number =
-        one_of([whole(15), seq([whole(14), fraction()]), seq([digit(), fraction().optional(), exponent])]);
-    g.token("number", number);
-    g.token("count", whole(9));
-    g.token("size", seq([whole(9), seq([text("x"), whole(9)]).some()]));
+    g.token("identifier", identifier());
+    g.token("argument", seq([identifier(), text("=")]));
+    g.token("attribute-name", Node::NameBut(vec!["domain", "makes"]));
+    g.token("attribute", seq([rule("attribute-name"), text("=")]));
+    let dotted = || seq([text("."), identifier()]);
+    g.token("onnx-name", seq([text("onnx"), dotted().some()]));
+    g.token("domain", seq([identifier(), dotted().any()]));
+    numbers(g);
     let plain = chars_but(['"', '\\', '\n']);
-    let inner = if form::is_read(form::Form::Escapes) {
-        one_of([plain, seq([text("\\"), chars([('"', '"'), ('\\', '\\'), ('n', 'n'), ('t', 't')])])])
-    } else {
-        plain
-    };
-    g.token("string", seq([text("\""), inner.any(), text("\"")]));
+    let escapes = ['"', '\\', 'n', 'r', 't'].map(|c| (c, c));
+    let inner = || one_of([plain.clone(), seq([text("\\"), chars(escapes)])]);
+    g.token("string", seq([text("\""), inner().any(), text("\"")]));
+    g.token("some-string", seq([text("\""), inner().some(), text("\"")]));
+}
+
+/// Whole numbers are at most 2^64, the others finite, and sizes have 32 bits.
+fn numbers(g: &mut Grammar) {
+    let digit = || chars([('0', '9')]);
+    let from_one = |digits: u32| seq([chars([('1', '9')]), digit().times(0, digits - 1)]);
+    let whole = |digits: u32| one_of([text("0"), from_one(digits)]);
+    let fraction = || seq([text("."), digit().some()]);
+    let large = seq([text("1"), chars([('0', '7')]), digit().times(18, 18)]);
+    let exponent = one_of([
+        seq([text("-"), digit().times(1, 3)]),
+        digit().times(1, 2),
+        seq([chars([('1', '2')]), digit().times(2, 2)]),
+        seq([text("30"), chars([('0', '7')])]),
+    ]);
+    let number = one_of([
+        whole(19),
+        large,
+        text("18446744073709551616"),
+        seq([whole(19), fraction()]),
+        seq([digit(), fraction().optional(), text("e"), exponent]),
+        text("1.7976931348623157e308"),
+    ]);
+    g.token("number", number);
+    let count = || one_of([whole(9), seq([chars([('1', '3')]), digit().times(9, 9)])]);
+    g.token("count", count());
+    g.token("size", seq([count(), seq([text("x"), count()]).some()]));
+    // Of edits: what is scaled by is above 0, and the multiple that widths become is at most 4096.
+    let zeros = text("0").times(0, 20);
+    let part = seq([text("0."), zeros, chars([('1', '9')]), digit().times(0, 20)]);
+    let small = seq([chars([('1', '9')]), fraction().optional(), text("e-"), from_one(2)]);
+    g.token("factor", one_of([seq([from_one(19), fraction().optional()]), part, small]));
+    let thousands = [
+        seq([chars([('1', '3')]), digit().times(3, 3)]),
+        seq([text("40"), chars([('0', '8')]), digit()]),
+        seq([text("409"), chars([('0', '6')])]),
+    ];
+    g.token("multiple", any_of([from_one(3)].into_iter().chain(thousands)));
 }
 
 /// Any identifier.
@@ -63,7 +94,7 @@ fn keywords() -> Vec<&'static str> {
 fn reserved() -> Vec<&'static str> {
     let operators = OPERATORS.iter().map(|op| op.name);
     let functions = Func::ALL.into_iter().map(Func::word);
-    sorted(keywords().into_iter().chain(operators).chain(functions).chain(form::words()))
+    sorted(keywords().into_iter().chain(operators).chain(functions))
 }
 
 fn sorted(words: impl Iterator<Item = &'static str>) -> Vec<&'static str> {

@@ -2,18 +2,22 @@
 
 use super::node::{Grammar, Node, any_of, one_of, rule, seq, text, words};
 use crate::syntax::{CompareOp, Func};
-use crate::table::{ArgDefault, ArgKind, OPERATORS, OpSpec};
+use crate::table::{ArgDefault, ArgKind, ArgSpec, OPERATORS, OpSpec};
 
-/// The rule for an argument of a kind: a value, or a list of them.
-pub(super) fn argument(kind: ArgKind) -> Node {
-    rule(match kind {
+/// The rule for an argument of a kind: a value, or a list of them; `none` where that is what is not given.
+pub(super) fn argument(spec: &ArgSpec) -> Node {
+    let given = rule(match spec.kind {
         ArgKind::Count { .. } | ArgKind::Number => "numbers",
         ArgKind::Size => "sizes",
         ArgKind::Pad => "pads",
         ArgKind::Flag | ArgKind::AutoFlag => "flags",
         ArgKind::Word(_) => "names",
         ArgKind::Activation => "activations",
-    })
+        ArgKind::Elements => "constant",
+        ArgKind::Value => "values",
+    });
+    let absent = spec.default == ArgDefault::Word("none") && spec.kind != ArgKind::Value;
+    if absent { one_of([given, text("none")]) } else { given }
 }
 
 /// `, `
@@ -34,13 +38,15 @@ pub(super) fn rules(g: &mut Grammar) {
     g.rule("names", one_of([rule("name"), list("name")]));
     g.rule("activations", one_of([rule("activation"), list("activation")]));
     g.rule("activation", one_of([rule("name"), words(activations)]));
+    let reference = || seq([text("@"), rule("word")]);
+    let value = || one_of([reference(), text("none"), rule("name")]);
+    g.rule("values", one_of([value(), seq([text("["), value().separated(comma()), text("]")])]));
     g.rule("tuple", seq([text("("), rule("expr").several(comma()), text(")")]));
     // What a block can be given. Behind another plain value a sign would be a subtraction.
     let operator = |first: &str| one_of([rule(first), rule("operator-name"), rule("literal")]);
     g.rule("value", operator("expr"));
     g.rule("next-value", operator("unsigned"));
-    let reference = seq([text("@"), rule("word")]);
-    let literals = [rule("size"), words(["true", "false", "none"]), reference, list("value"), rule("tuple")];
+    let literals = [rule("size"), words(["true", "false", "none"]), reference(), list("value"), rule("tuple")];
     g.rule("literal", one_of(literals));
     // An operator that can stand alone. `max (` would be a function.
     let alone = |op: &&OpSpec| {

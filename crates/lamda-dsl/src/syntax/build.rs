@@ -17,7 +17,7 @@ impl Expr {
     /// The number, if it is written as one.
     pub fn as_number(&self) -> Option<f64> {
         match self {
-            Expr::Number(n) => Some(*n),
+            Expr::Number(n) | Expr::Real(n) => Some(*n),
             Expr::Neg(x) => x.as_number().map(|n| -n),
             _ => None,
         }
@@ -26,7 +26,7 @@ impl Expr {
     /// Calls `f` on every number written in it.
     pub fn for_each_number_mut(&mut self, f: &mut impl FnMut(&mut f64)) {
         match self {
-            Expr::Number(n) => f(n),
+            Expr::Number(n) | Expr::Real(n) => f(n),
             Expr::Name(_) => {}
             Expr::Neg(x) => x.for_each_number_mut(f),
             Expr::Binary(_, l, r) => {

@@ -6,6 +6,7 @@
 
 mod earley;
 mod edits;
+mod foreign;
 mod lark;
 mod modules;
 
@@ -15,8 +16,12 @@ use lamda_dsl::{Module, compact, parse, print};
 use lamda_ir::Code;
 use lark::Lark;
 use proptest::prelude::*;
+use proptest::test_runner::TestRunner;
 use std::cell::Cell;
 use std::path::{Path, PathBuf};
+
+/// How many texts each law is tried on. The reader of GBNF takes nearly all of the time.
+const CASES: u32 = 300;
 
 /// The grammar of a language in both notations.
 struct Both {
@@ -112,8 +117,23 @@ fn operators_have_their_own_arguments_only() {
         "mb none [2, 1] @y k=(1, 2)",
         "cat axis=h { } { relu }",
         "cat @y axis=h",
-        "onnx.Resize mode=\"linear\" scales=[1.0, -2] { } { none } { const 0.5 }",
-        "as (a, b)",
+        "onnx.Resize mode=\"linear\" scales=[1.0, -2.0] { } { none } { const 0.5 }",
+        "onnx.Slice [0] [64] [-1] none (i32, 2x2, [1, 2, 3, 4])",
+        "onnx.Clip -1.0 (-inf) @most \"a\\\"b\\n\" true",
+        "onnx.Split axis=1 num_outputs=3; as (a, none, c)",
+        "onnx.X empty=floats big=(int, \"9007199254740993\") t=(f8e5m2, 2, \"3c40\") max=1e16 l=[\"a\", \"b\"]",
+        "onnx.X makes=f32[N, \"batch size\", ?] domain=\"my-ops\"",
+        "onnx.X makes=(f32[..], none, sequence(optional(?)), map(i64, seq f32[N, 2, 3]))",
+        "onnx.If then_branch={ @a; linear 64 } else_branch=-> out { onnx.Slice [0] }",
+        "onnx.Loop { const 3 } { none } { } body=(i: i64[], x: f32[N, 3]) -> (go, y) { relu; as y }",
+        "const (f16, [])",
+        "const [1, 2.0, true, -inf]",
+        "param []",
+        "param 64 type=i8",
+        "reuse body.mb[1].conv",
+        "upsample size=14x20",
+        "attention h=4 kv=@enc mask=none rope=none",
+        "clip max=6",
         "if e > 1 and s == 1 { relu } else if e { bn } else { }",
     ] {
         both.accepts(&in_model(stmt));
@@ -152,9 +172,54 @@ fn operators_have_their_own_arguments_only() {
         "conv 64 k = 3",
         "conv 1000000000000000",
         "onnx.Cast to=@y",
+        "onnx.X makes=1",
+        "onnx.X makes=?",
+        "onnx.X domain=1",
+        "onnx.X [0] { }",
+        "onnx.X 1 -1",
+        "onnx.X body={ } axis=1",
+        "onnx.X (f31, [1])",
+        "onnx.X \"a\\x\"",
+        "onnx.X { none; none }",
+        "none",
+        "as (a, b)",
+        "relu; as (a, b)",
+        "const @y",
+        "param",
+        "param []x2",
+        "reuse",
+        "reuse body.mb[-1]",
+        "reuse body.mb[k=1]",
         "head:",
     ] {
         both.refuses(&in_model(stmt));
+    }
+}
+
+#[test]
+fn the_head_of_a_model_says_names_types_and_operator_sets() {
+    let both = Both::new(Language::Model);
+    for head in [
+        "()",
+        "(x: f32[N, 3] as \"input:0\") -> y as \"out.1\" opset 13, ai.onnx.ml 2",
+        "(x: seq f32[N, T, 9], m: ?) -> (a, b: f32[..] as \"b 1\") opset \"my-ops\" 1",
+        "(x: f32[\"batch size\", ?], y: sequence(f32[..]), z: map(i64, f32[1])) opset 17",
+    ] {
+        both.accepts(&format!("model m{head} {{ }}"));
+    }
+    for head in [
+        "",
+        "(x)",
+        "(x: f31[N])",
+        "(x: f32)",
+        "(x: f32[N] as input)",
+        "() opset",
+        "() opset \"\" 1",
+        "() opset 1 -> y",
+        "() -> ()",
+        "(x: map(f32[1]))",
+    ] {
+        both.refuses(&format!("model m{head} {{ }}"));
     }
 }
 
@@ -186,9 +251,7 @@ fn printed_modules_are_accepted_and_damaged_ones_only_where_they_can_be_read() {
     let both = Both::new(Language::Model);
     let (faults, accepted) = (Cell::new(0), Cell::new(0));
     let cases = (modules::module(), any::<usize>(), any::<usize>());
-    let mut runner = proptest::test_runner::TestRunner::new(config(
-        std::env::var("CASES").map_or(2000, |n| n.parse().unwrap()),
-    ));
+    let mut runner = TestRunner::new(config(CASES));
     let run = runner.run(&cases, |(module, at, kind)| {
         let text = print(&module);
         prop_assert!(!has_fault_of_syntax(&text), "{}\n{text}", compact(&text, &parse(&text).1));
@@ -196,23 +259,21 @@ fn printed_modules_are_accepted_and_damaged_ones_only_where_they_can_be_read() {
         prop_assert!(taken.is_ok(), "refused behind\n{}\n---\nof\n{text}", taken.unwrap_err());
         let text = damaged(&text, at, kind);
         let (fault, taken) = (has_fault_of_syntax(&text), both.takes(&text).is_ok());
-        faults.set(faults.get() + usize::from(fault));
-        accepted.set(accepted.get() + usize::from(taken));
+        faults.set(faults.get() + u32::from(fault));
+        accepted.set(accepted.get() + u32::from(taken));
         prop_assert!(!(fault && taken), "accepted\n{text}\n{}", compact(&text, &parse(&text).1));
         Ok(())
     });
     run.unwrap();
     let (faults, accepted) = (faults.get(), accepted.get());
-    assert!(faults > 500 && accepted > 100, "{faults} cannot be read, {accepted} are accepted");
+    assert!(faults > CASES / 4 && accepted > CASES / 20, "{faults} cannot be read, {accepted} are accepted");
 }
 
 #[test]
 fn whatever_the_grammar_derives_can_be_read() {
     let both = Both::new(Language::Model);
     let read = Cell::new(0);
-    let mut runner = proptest::test_runner::TestRunner::new(config(
-        std::env::var("CASES").map_or(2000, |n| n.parse().unwrap()),
-    ));
+    let mut runner = TestRunner::new(config(CASES));
     let run = runner.run(&any::<u64>(), |seed| {
         let text = both.gbnf.derive(seed);
         read.set(read.get() + text.len());
@@ -221,5 +282,5 @@ fn whatever_the_grammar_derives_can_be_read() {
         Ok(())
     });
     run.unwrap();
-    assert!(read.get() > 100_000, "{} bytes", read.get());
+    assert!(read.get() > 20_000, "{} bytes", read.get());
 }

@@ -1,30 +1,31 @@
 //! Random modules of the strict form: every operator of the table with values of the kinds that its row says, every
 //! statement, every value that a block takes. They need not check, only be printed.
 
+use super::foreign::{self, operand, typed};
 use lamda_dsl::syntax::*;
 use lamda_dsl::table::{self, ArgDefault, ArgKind, ArgSpec, OPERATORS, OpSpec};
-use lamda_ir::DType;
 use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
 use proptest::sample::{select, subsequence};
 
 /// Names of blocks, parameters and numbers; aliases of operators are free.
-fn name() -> impl Strategy<Value = Name> {
+pub(crate) fn name() -> impl Strategy<Value = Name> {
     select(vec!["a", "b7", "mb", "wide_1", "dense", "x", "relux", "c_in2", "Conv", "_n", "k", "same"])
         .prop_map(Name::from)
 }
 
 /// Names of values and labels: operators too.
-fn word() -> impl Strategy<Value = Name> {
+pub(crate) fn word() -> impl Strategy<Value = Name> {
     prop_oneof![name(), select(vec!["conv", "gap", "head", "max", "r8"]).prop_map(Name::from)]
 }
 
-fn expr() -> impl Strategy<Value = Expr> {
+pub(crate) fn expr() -> impl Strategy<Value = Expr> {
     let leaf = prop_oneof![
         3 => (0u32..5000).prop_map(|n| Expr::Number(f64::from(n))),
         1 => (0.0..100.0f64).prop_map(Expr::Number),
-        1 => select(vec![1e-5, 2.5e-7, 0.001, 999_999_999_999_999.0, 1e-300]).prop_map(Expr::Number),
+        1 => select(vec![1e-5, 2.5e-7, 0.001, 999_999_999_999_999.0, 1e-300, 2f64.powi(64), 2f64.powi(63)]).prop_map(Expr::Number),
+        1 => select(vec![0.0, 1.0, 3e38, 1e16, f64::MAX]).prop_map(Expr::Real),
         2 => name().prop_map(Expr::Name),
         1 => Just(Expr::name("c_in")),
     ];
@@ -61,7 +62,7 @@ fn or_list(one: BoxedStrategy<Value>) -> BoxedStrategy<Value> {
 }
 
 /// What a block can be given.
-fn value() -> BoxedStrategy<Value> {
+pub(crate) fn value() -> BoxedStrategy<Value> {
     let one = prop_oneof![
         4 => size(),
         1 => any::<bool>().prop_map(Value::Bool),
@@ -90,11 +91,22 @@ fn argument(kind: ArgKind) -> BoxedStrategy<Value> {
         ArgKind::Activation => {
             prop_oneof![select(vec!["relu", "hsigmoid", "id"]).prop_map(Value::name), named()].boxed()
         }
+        ArgKind::Elements => return prop_oneof![operand(), typed()].boxed(),
+        ArgKind::Value => prop_oneof![word().prop_map(Value::Ref), Just(Value::None), named()].boxed(),
     })
 }
 
 fn operator_call(op: &'static OpSpec, body: BoxedStrategy<Body>) -> BoxedStrategy<Call> {
-    let value = |spec: &ArgSpec| argument(spec.kind);
+    let value = |spec: &ArgSpec| match (op.name, spec.name) {
+        ("param", "shape") => {
+            let sizes = vec(0u32..2000, 2..4).prop_map(Value::Size);
+            prop_oneof![sizes, Just(Value::List(Vec::new())), (0usize..9).prop_map(Value::from)].boxed()
+        }
+        _ if spec.default == ArgDefault::Word("none") => {
+            prop_oneof![3 => argument(spec.kind), 1 => Just(Value::None)].boxed()
+        }
+        _ => argument(spec.kind),
+    };
     let plain = match &op.plain {
         Some(spec) if spec.default == ArgDefault::Required => value(spec).prop_map(Some).boxed(),
         Some(spec) => option::of(value(spec)).boxed(),
@@ -170,23 +182,31 @@ fn compare() -> impl Strategy<Value = Compare> {
 fn stmts() -> BoxedStrategy<Vec<Stmt>> {
     let (joins, plain): (Vec<&OpSpec>, Vec<&OpSpec>) = OPERATORS.iter().partition(|op| op.is_join());
     let nothing = Just(Body::default()).boxed();
+    let no_body = nothing.clone();
     let leaf = prop_oneof![
         4 => select(plain).prop_flat_map(move |op| operator_call(op, nothing.clone())).prop_map(StmtKind::Call),
         2 => block_call().prop_map(StmtKind::Call),
+        2 => foreign::call(no_body).prop_map(StmtKind::Call),
         1 => word().prop_map(StmtKind::Ref),
-        1 => vec(word(), 1..3).prop_map(StmtKind::Tap),
+        1 => word().prop_map(|name| StmtKind::Tap(vec![name])),
+        1 => path().prop_map(StmtKind::Reuse),
     ];
     let stmt = |kind: BoxedStrategy<StmtKind>| {
         (trivia(), kind).prop_map(|(trivia, kind)| Stmt { trivia, ..Stmt::new(kind) })
     };
+    let several = move |kind: BoxedStrategy<StmtKind>, most: usize| {
+        let names = option::weighted(0.3, foreign::taps());
+        vec((stmt(kind), names), 0..most).prop_map(|all| all.into_iter().flat_map(with_taps).collect())
+    };
     let one = leaf.boxed().prop_recursive(3, 24, 4, move |inner| {
-        let body = body_of(vec(stmt(inner.clone()), 0..4)).boxed();
+        let body = body_of(several(inner.clone(), 4)).boxed();
         let kinds = vec![SkipKind::Exact, SkipKind::Optional, SkipKind::Projected];
         let branch = body.clone();
         prop_oneof![
             3 => inner,
             1 => select(joins.clone()).prop_flat_map(move |op| operator_call(op, branch.clone()))
                 .prop_map(StmtKind::Call),
+            1 => foreign::call(body.clone()).prop_map(StmtKind::Call),
             1 => (select(kinds), body.clone()).prop_map(|(kind, body)| StmtKind::Skip(Skip { kind, body })),
             1 => (expr(), body.clone()).prop_map(|(count, body)| StmtKind::Repeat(Repeat { count, body })),
             1 => (vec(compare(), 1..3), body.clone(), option::of(body.clone()))
@@ -195,33 +215,44 @@ fn stmts() -> BoxedStrategy<Vec<Stmt>> {
         ]
         .boxed()
     });
-    vec(stmt(one.boxed()), 0..5).boxed()
+    several(one.boxed(), 5).boxed()
+}
+
+/// A statement, and several names behind it where it is a carried operator.
+fn with_taps((stmt, names): (Stmt, Option<Vec<Name>>)) -> Vec<Stmt> {
+    let names = names.filter(|_| stmt.call().is_some_and(Call::is_foreign));
+    let tap = names.map(|names| Stmt::new(StmtKind::Tap(names)));
+    std::iter::once(stmt).chain(tap).collect()
+}
+
+fn path() -> impl Strategy<Value = NodePath> {
+    let step = (word(), option::of(0u32..20)).prop_map(|(name, index)| PathStep { name, index });
+    vec(step, 1..4).prop_map(|steps| NodePath { at: At::default(), steps })
+}
+
+/// Braces of an edit.
+pub(crate) fn body() -> impl Strategy<Value = Body> {
+    body_of(stmts())
+}
+
+/// A definition of a file.
+pub(crate) fn item() -> impl Strategy<Value = Item> {
+    let param = (name(), option::of(value())).prop_map(|(name, default)| Param { name, default });
+    let domain = select(vec!["", "ai.onnx.ml", "my-ops", "com.x\"y\\"]).prop_map(str::to_owned);
+    let opsets = prop_oneof![3 => Just(Vec::new()), 1 => vec((domain, 1u32..30), 1..3)];
+    prop_oneof![
+        1 => (trivia(), name(), expr())
+            .prop_map(|(trivia, name, value)| Item::Let(Let { trivia, name, value })),
+        2 => (trivia(), name(), vec(param, 0..4), body())
+            .prop_map(|(trivia, name, params, body)| Item::Block(Block { trivia, name, params, body })),
+        3 => (trivia(), word(), foreign::inputs(), foreign::outputs(), opsets, body())
+            .prop_map(|(trivia, name, inputs, outputs, opsets, body)| {
+                Item::Model(Model { trivia, name, inputs, outputs, opsets, body })
+            }),
+    ]
 }
 
 /// A module, to be printed.
 pub(crate) fn module() -> impl Strategy<Value = Module> {
-    let dims = vec(prop_oneof![(0u32..30_000).prop_map(Size::Number), word().prop_map(Size::Name)], 1..5);
-    let ty = (any::<bool>(), select(&DType::ALL[..]), dims).prop_map(|(seq, dtype, dims)| TypeNote {
-        at: At::default(),
-        seq,
-        dtype: dtype.word().into(),
-        dims,
-    });
-    let param = (name(), option::of(value())).prop_map(|(name, default)| Param { name, default });
-    let item = prop_oneof![
-        1 => (trivia(), name(), expr())
-            .prop_map(|(trivia, name, value)| Item::Let(Let { trivia, name, value })),
-        2 => (trivia(), name(), vec(param, 0..4), body_of(stmts()))
-            .prop_map(|(trivia, name, params, body)| Item::Block(Block { trivia, name, params, body })),
-        3 => (
-            (trivia(), word()),
-            vec((word(), ty.clone()).prop_map(|(name, ty)| Input { name, ty }), 1..3),
-            vec((word(), option::weighted(0.3, ty)).prop_map(|(name, ty)| Output { name, ty }), 0..3),
-            body_of(stmts())
-        )
-            .prop_map(|((trivia, name), inputs, outputs, body)| {
-                Item::Model(Model { trivia, name, inputs, outputs, body })
-            }),
-    ];
-    (vec(item, 1..4), vec(comment(), 0..2)).prop_map(|(items, closing)| Module { items, closing })
+    (vec(item(), 1..4), vec(comment(), 0..2)).prop_map(|(items, closing)| Module { items, closing })
 }

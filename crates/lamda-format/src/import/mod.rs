@@ -11,8 +11,14 @@
 mod attribute;
 mod carry;
 mod convert;
+mod function;
 mod fuse;
+mod fuse_sequence;
 mod layer;
+mod norms;
+mod positions;
+mod resample;
+mod sequence;
 mod shape;
 mod source;
 mod tensor;

@@ -7,3 +7,4 @@ mod corrupt;
 mod foreign;
 mod networks;
 mod operators;
+mod sequence;

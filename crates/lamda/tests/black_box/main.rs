@@ -12,8 +12,10 @@
 mod common;
 mod design;
 mod disk;
+mod edit;
 mod files;
 mod models;
 mod onnx;
 mod output;
+mod show;
 mod store;
