@@ -1,7 +1,7 @@
 //! What is carried from ONNX, and literals: `onnx.Name` with its operands, attributes and sub-graphs, `const`, types.
 
-use super::node::{Grammar, Node, any_of, one_of, rule, seq, text, words};
-use super::value::comma;
+use super::node::{Grammar, any_of, one_of, rule, seq, text, words};
+use super::value::{comma, list};
 use crate::table::DTYPES;
 
 pub(super) fn rules(g: &mut Grammar) {
@@ -25,7 +25,8 @@ fn operator(g: &mut Grammar) {
     };
     let domain = seq([text("domain="), rule("string")]);
     let attribute = seq([rule("attribute"), rule("attribute-value")]);
-    let named = seq([rule("sp"), one_of([attribute, makes, domain])]);
+    let named = || seq([rule("sp"), rule("carried")]).any();
+    g.rule("carried", one_of([attribute, makes, domain]));
     let gap = || one_of([rule("sp"), rule("nl")]);
     let absent = seq([text("{"), gap(), text("none"), gap(), text("}")]);
     let input = seq([rule("sp"), one_of([rule("body"), absent])]);
@@ -34,7 +35,8 @@ fn operator(g: &mut Grammar) {
     let several = seq([text("("), name.several(comma()), text(")")]);
     let end = one_of([text("; "), rule("nl")]);
     let taps = seq([end, text("as"), rule("sp"), several]).optional();
-    g.rule("onnx", seq([rule("onnx-name"), operands, named.any(), input.any(), graph.any(), taps]));
+    let takes = one_of([seq([operands, named()]), seq([named(), input.some()])]);
+    g.rule("onnx", seq([rule("onnx-name"), takes, graph.any(), taps]));
     let inputs = seq([rule("inputs"), rule("sp")]).optional();
     g.rule("graph", seq([inputs, rule("outputs").optional(), rule("body")]));
     g.rule("attribute-value", any_of(["scalar", "scalars", "typed", "raw"].map(rule)));
@@ -71,8 +73,4 @@ fn types(g: &mut Grammar) {
     let of = |word: &str| seq([text(word), text("("), rule("type"), text(")")]);
     let map = seq([text("map("), rule("element"), comma(), rule("type"), text(")")]);
     g.rule("known-type", one_of([tensor, of("sequence"), of("optional"), map]));
-}
-
-fn list(one: Node) -> Node {
-    seq([text("["), one.separated(comma()), text("]")])
 }

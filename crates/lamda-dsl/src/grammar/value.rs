@@ -6,18 +6,26 @@ use crate::table::{ArgDefault, ArgKind, ArgSpec, OPERATORS, OpSpec};
 
 /// The rule for an argument of a kind: a value, or a list of them; `none` where that is what is not given.
 pub(super) fn argument(spec: &ArgSpec) -> Node {
-    let given = rule(match spec.kind {
-        ArgKind::Count { .. } | ArgKind::Number => "numbers",
-        ArgKind::Size => "sizes",
-        ArgKind::Pad => "pads",
-        ArgKind::Flag | ArgKind::AutoFlag => "flags",
-        ArgKind::Word(_) => "names",
-        ArgKind::Activation => "activations",
-        ArgKind::Elements => "constant",
-        ArgKind::Value => "values",
-    });
+    let given = match spec.kind {
+        ArgKind::Count { .. } | ArgKind::Number => rule("numbers"),
+        ArgKind::Size => rule("sizes"),
+        ArgKind::Pad => rule("pads"),
+        ArgKind::Flag | ArgKind::AutoFlag => rule("flags"),
+        ArgKind::Word(known) => {
+            let one = || one_of([words(known.iter().copied()), rule("name")]);
+            one_of([one(), list(one())])
+        }
+        ArgKind::Activation => rule("activations"),
+        ArgKind::Elements => rule("constant"),
+        ArgKind::Value => rule("values"),
+    };
     let absent = spec.default == ArgDefault::Word("none") && spec.kind != ArgKind::Value;
     if absent { one_of([given, text("none")]) } else { given }
+}
+
+/// `[a, b]`
+pub(super) fn list(one: Node) -> Node {
+    seq([text("["), one.separated(comma()), text("]")])
 }
 
 /// `, `
@@ -26,27 +34,25 @@ pub(super) fn comma() -> Node {
 }
 
 pub(super) fn rules(g: &mut Grammar) {
-    let list = |one: &str| seq([text("["), rule(one).separated(comma()), text("]")]);
     let activations = OPERATORS.iter().filter(|op| op.is_activation()).map(|op| op.name);
-    g.rule("numbers", one_of([rule("expr"), list("expr")]));
-    g.rule("sizes", one_of([rule("expr"), rule("size"), list("size-value")]));
+    g.rule("numbers", one_of([rule("expr"), list(rule("expr"))]));
+    g.rule("sizes", one_of([rule("expr"), rule("size"), list(rule("size-value"))]));
     g.rule("size-value", one_of([rule("expr"), rule("size")]));
-    g.rule("pads", one_of([rule("pad"), list("pad")]));
+    g.rule("pads", one_of([rule("pad"), list(rule("pad"))]));
     g.rule("pad", one_of([rule("expr"), rule("size"), rule("tuple")]));
-    g.rule("flags", one_of([rule("flag"), list("flag")]));
+    g.rule("flags", one_of([rule("flag"), list(rule("flag"))]));
     g.rule("flag", one_of([text("true"), text("false"), rule("name")]));
-    g.rule("names", one_of([rule("name"), list("name")]));
-    g.rule("activations", one_of([rule("activation"), list("activation")]));
+    g.rule("activations", one_of([rule("activation"), list(rule("activation"))]));
     g.rule("activation", one_of([rule("name"), words(activations)]));
     let reference = || seq([text("@"), rule("word")]);
     let value = || one_of([reference(), text("none"), rule("name")]);
-    g.rule("values", one_of([value(), seq([text("["), value().separated(comma()), text("]")])]));
+    g.rule("values", one_of([value(), list(value())]));
     g.rule("tuple", seq([text("("), rule("expr").several(comma()), text(")")]));
     // What a block can be given. Behind another plain value a sign would be a subtraction.
     let operator = |first: &str| one_of([rule(first), rule("operator-name"), rule("literal")]);
     g.rule("value", operator("expr"));
     g.rule("next-value", operator("unsigned"));
-    let literals = [rule("size"), words(["true", "false", "none"]), reference(), list("value"), rule("tuple")];
+    let literals = [rule("size"), words(["true", "false", "none"]), reference(), list(rule("value")), rule("tuple")];
     g.rule("literal", one_of(literals));
     // An operator that can stand alone. `max (` would be a function.
     let alone = |op: &&OpSpec| {
