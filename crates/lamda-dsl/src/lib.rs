@@ -16,6 +16,7 @@ mod draw;
 pub mod edit;
 mod expand;
 mod fold;
+pub mod grammar;
 mod lex;
 mod onnx_names;
 mod outline;

@@ -36,6 +36,8 @@ pub enum Verb {
     Diff(Diff),
     /// From .lamda to .onnx, or back.
     Convert(Convert),
+    /// The grammar of the language, for engines that decode under one.
+    Grammar(Grammar),
     /// Runs a model on a device and says how long it takes.
     Measure(Measure),
     /// What a model would cost on a device.
@@ -172,6 +174,35 @@ pub struct Convert {
     /// Decides fresh weights, where the input has none.
     #[arg(long, default_value_t = 0)]
     pub seed: u64,
+}
+
+/// Arguments of `grammar`.
+#[derive(Debug, ClapArgs)]
+pub struct Grammar {
+    /// The notation.
+    #[arg(long, value_enum, default_value_t = Notation::Lark)]
+    pub format: Notation,
+    /// Of files with a model, or of scripts of edits.
+    #[arg(long, value_enum, default_value_t = Texts::Model)]
+    pub of: Texts,
+}
+
+/// How a grammar is written.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum Notation {
+    /// For llguidance.
+    Lark,
+    /// For llama.cpp.
+    Gbnf,
+}
+
+/// What texts a grammar is of.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum Texts {
+    /// Files with a model.
+    Model,
+    /// Scripts of edits.
+    Edits,
 }
 
 /// Arguments of `measure`.

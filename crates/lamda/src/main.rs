@@ -35,6 +35,7 @@ fn run() -> std::process::ExitCode {
         Verb::Edit(verb) => command::edit::run(&out, verb),
         Verb::Diff(verb) => command::edit::diff(&out, verb),
         Verb::Convert(verb) => command::convert::run(&out, verb),
+        Verb::Grammar(verb) => command::grammar::run(&out, verb),
         Verb::Measure(verb) => command::measure::run(&out, verb),
         Verb::Predict(verb) => command::predict::run(&out, verb),
         Verb::Device(verb) => command::device::run(&out, verb),

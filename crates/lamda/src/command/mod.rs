@@ -9,6 +9,7 @@ pub mod edit;
 pub mod export;
 pub mod fmt;
 pub mod fold;
+pub mod grammar;
 pub mod measure;
 pub mod predict;
 pub mod report;
