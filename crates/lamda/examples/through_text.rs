@@ -11,6 +11,7 @@
 
 use lamda_format::{ExportOptions, export, import};
 use lamda_ir::{Graph, Op, Patch, Weights, fold_batch_norm, structural_hash};
+use std::collections::BTreeSet;
 use std::process::ExitCode;
 use std::time::Instant;
 
@@ -67,7 +68,7 @@ fn run(from: &str, to: Option<&str>, beside: Option<&str>) -> Result<String, Any
         return Err("the text is another network".into());
     }
     let weights = read.weights.renamed(&read.graph, written)?;
-    let all = tensors(&weights).len() == tensors(&read.weights).len();
+    let all = tensors(&weights) == tensors(&read.weights);
     let onnx = export(written, &weights, &ExportOptions::default())?;
     if let Some(path) = to {
         std::fs::write(path, &onnx)?;
@@ -106,10 +107,8 @@ fn count(graph: &Graph, translated: &mut usize, carried: &mut usize) {
     }
 }
 
-/// The bytes of all weights, in an order that names do not change.
-fn tensors(weights: &Weights) -> Vec<Vec<u8>> {
+/// The bytes of all weights: in graphs inside operators the text has a copy where the file has one for several.
+fn tensors(weights: &Weights) -> BTreeSet<Vec<u8>> {
     let single = weights.iter().map(|(_, t)| t.data().iter().flat_map(|v| v.to_le_bytes()).collect());
-    let mut all: Vec<Vec<u8>> = single.chain(weights.iter_raw().map(|(_, t)| t.bytes().to_vec())).collect();
-    all.sort();
-    all
+    single.chain(weights.iter_raw().map(|(_, t)| t.bytes().to_vec())).collect()
 }

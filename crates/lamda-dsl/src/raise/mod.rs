@@ -109,7 +109,11 @@ fn body(
             taken: taken.clone(),
             shared: shared::Shared::of(graph),
         };
-        let body = raiser.model(first, outputs)?;
+        let body = match raiser.model(first, outputs) {
+            // What is read in several places gets a name; then braces hold what is read once only.
+            Err(RaiseError::TooDeep) if flow.name_shared() => continue,
+            body => body?,
+        };
         let needed = std::mem::take(&mut raiser.needed);
         if needed.is_empty() {
             return Ok(body);

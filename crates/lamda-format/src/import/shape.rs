@@ -149,8 +149,14 @@ impl<'a> Converter<'a> {
         let rank = self.rank(first);
         let axis = axis(int(node, "axis", 0), rank)?;
         let (mut values, mut pooled) = (Vec::with_capacity(parts.len()), None);
+        if parts.len() < 2 || axis == 0 {
+            return untranslated("it joins along the batch, or nothing");
+        }
         for part in parts {
             let (v, rank) = self.either(part)?;
+            if self.ty(v)?.layout == Layout::Plain {
+                return untranslated("it joins values whose axes have no names");
+            }
             values.push(v);
             if values.len() > 1 && rank != pooled {
                 return untranslated("it joins a pooled map with another value");
