@@ -26,6 +26,8 @@ pub enum Verb {
     Check(Check),
     /// Canonical text.
     Fmt(Fmt),
+    /// The shortest text of a model: its repetition becomes blocks and repeats.
+    Fold(Fold),
     /// The model as text, with its costs.
     Show(Show),
     /// Changes a model by path.
@@ -34,6 +36,8 @@ pub enum Verb {
     Diff(Diff),
     /// From .lamda to .onnx, or back.
     Convert(Convert),
+    /// The grammar of the language, for engines that decode under one.
+    Grammar(Grammar),
     /// Runs a model on a device and says how long it takes.
     Measure(Measure),
     /// What a model would cost on a device.
@@ -77,6 +81,13 @@ pub struct Fmt {
     /// Only say which are not canonical; exit with 1 if any is not.
     #[arg(long)]
     pub check: bool,
+}
+
+/// Arguments of `fold`.
+#[derive(Debug, ClapArgs)]
+pub struct Fold {
+    /// A model. It is not changed: the text goes to stdout, the new names of its nodes to stderr.
+    pub file: PathBuf,
 }
 
 /// Arguments of `show`.
@@ -163,6 +174,35 @@ pub struct Convert {
     /// Decides fresh weights, where the input has none.
     #[arg(long, default_value_t = 0)]
     pub seed: u64,
+}
+
+/// Arguments of `grammar`.
+#[derive(Debug, ClapArgs)]
+pub struct Grammar {
+    /// The notation.
+    #[arg(long, value_enum, default_value_t = Notation::Lark)]
+    pub format: Notation,
+    /// Of files with a model, or of scripts of edits.
+    #[arg(long, value_enum, default_value_t = Texts::Model)]
+    pub of: Texts,
+}
+
+/// How a grammar is written.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum Notation {
+    /// For llguidance.
+    Lark,
+    /// For llama.cpp.
+    Gbnf,
+}
+
+/// What texts a grammar is of.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum Texts {
+    /// Files with a model.
+    Model,
+    /// Scripts of edits.
+    Edits,
 }
 
 /// Arguments of `measure`.
