@@ -100,7 +100,7 @@ impl Seen {
         }
     }
 
-    fn from_inside(&self) -> Seen {
+    fn seen_inside(&self) -> Seen {
         match self {
             Seen::Outer(levels, seen) => Seen::Outer(levels + 1, seen.clone()),
             Seen::Constant(bytes) => Seen::Constant(bytes.clone()),
@@ -169,7 +169,7 @@ fn digest_subgraph(sub: &Subgraph, node: &Node, around: &HashMap<ValueId, Seen>,
             continue;
         }
         let outer = sub.captures.get(i - own).and_then(|c| around.get(node.inputs.get(*c)?));
-        seen.insert(*id, outer.map_or(Seen::Number(usize::MAX), Seen::from_inside));
+        seen.insert(*id, outer.map_or(Seen::Number(usize::MAX), Seen::seen_inside));
     }
     digest_nodes(&sub.graph, seen, None, d);
 }

@@ -199,6 +199,7 @@ impl<'a> Converter<'a> {
             Group::SubSpectral(found) => self.sub_spectral(node, found),
             Group::L2 { x, clip, reduce } => self.l2_norm(node, x, clip, reduce),
             Group::Steps { turn, inner } => self.steps(turn, inner, node),
+            Group::Softmax { x, axis, log } => self.softmax_over(node, self.get(x)?, axis, log),
             Group::Biased { conv, summand } => self.conv(conv, node, Some(summand)),
         }
     }

@@ -64,7 +64,7 @@ impl<'a> Converter<'a> {
         let Some(out_channels) = per_group.checked_mul(groups) else {
             return malformed("its channels are more than a number holds");
         };
-        let (window, extra) = cut(node, kernel.to_vec(), &self.with_positions(v)?)?;
+        let (window, extra) = cut(node, kernel.to_vec(), &self.with_positions(v)?, self.source.opset)?;
         let op = ConvTranspose { out_channels, window, extra, groups, bias: bias.is_some() };
         let key = vec![w_name, b_name.unwrap_or("")];
         let id = self.layer(node, op.into(), v, key, w_name, with_bias(weight, bias))?;
@@ -74,7 +74,12 @@ impl<'a> Converter<'a> {
 
 /// The window of a transposed convolution and what is added behind each axis. A given output shape and `auto_pad` become
 /// padding.
-fn cut(node: &NodeProto, kernel: Vec<usize>, ty: &TensorType) -> Result<(Window, Vec<usize>), Refusal> {
+fn cut(
+    node: &NodeProto,
+    kernel: Vec<usize>,
+    ty: &TensorType,
+    opset: i64,
+) -> Result<(Window, Vec<usize>), Refusal> {
     let rank = kernel.len();
     let spatial = ty.spatial();
     if rank != spatial.len() {
@@ -116,6 +121,10 @@ fn cut(node: &NodeProto, kernel: Vec<usize>, ty: &TensorType) -> Result<(Window,
             extra[axis] += wanted.saturating_sub(whole);
             let total = whole.saturating_sub(wanted);
             let less = total / 2;
+            // Until opset 11 the standard put the odd one at the other end than runtimes do.
+            if opset < 11 && total % 2 == 1 {
+                return untranslated("where its padding lies is not certain before opset 11");
+            }
             window.pads[axis] =
                 if auto == "SAME_UPPER" { (less, total - less) } else { (total - less, less) };
         }

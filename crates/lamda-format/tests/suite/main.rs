@@ -9,3 +9,4 @@ mod foreign;
 mod networks;
 mod operators;
 mod sequence;
+mod versions;
