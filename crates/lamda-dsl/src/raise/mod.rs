@@ -109,12 +109,13 @@ fn body(
             taken: taken.clone(),
             shared: shared::Shared::of(graph),
         };
-        let body = match raiser.model(first, outputs) {
-            // What is read in several places gets a name; then braces hold what is read once only.
-            Err(RaiseError::TooDeep) if flow.name_shared() => continue,
-            body => body?,
-        };
+        let body = raiser.model(first, outputs);
         let needed = std::mem::take(&mut raiser.needed);
+        // What is read in several places gets a name; then braces hold what is read once only.
+        if body == Err(RaiseError::TooDeep) && flow.name_shared() {
+            continue;
+        }
+        let body = body?;
         if needed.is_empty() {
             return Ok(body);
         }
