@@ -81,7 +81,8 @@ fn run(from: &str, to: Option<&str>, beside: Option<&str>) -> Result<String, Any
     let (mut translated, mut carried) = (0, 0);
     count(&read.graph, &mut translated, &mut carried);
     let line = serde_json::json!({
-        "tokens": tokens(&text)?,
+        // The encoding takes longer to load than most models.
+        "tokens": if to.is_none() || beside.is_some() { Some(tokens(&text)?) } else { None },
         "translated": translated,
         "carried": carried,
         "hash": structural_hash(&patch.apply(&folded)?.0).to_string(),

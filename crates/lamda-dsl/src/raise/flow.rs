@@ -28,6 +28,8 @@ pub(super) struct Flow<'g> {
     depth: Vec<u32>,
     /// Whether each value depends on no input.
     free: Vec<bool>,
+    /// Values that are made first, one after another.
+    pub(super) line: Vec<ValueId>,
 }
 
 impl<'g> Flow<'g> {
@@ -47,7 +49,8 @@ impl<'g> Flow<'g> {
             }
         }
         let (dominator, depth) = (vec![None; n], vec![0; n]);
-        let mut flow = Flow { graph, order, named: HashSet::new(), uses, dominator, depth, free };
+        let mut flow =
+            Flow { graph, order, named: HashSet::new(), uses, dominator, depth, free, line: Vec::new() };
         flow.dominate();
         flow
     }
@@ -65,6 +68,22 @@ impl<'g> Flow<'g> {
         }
         self.dominate();
         self.named.len() > before
+    }
+
+    /// Names what every join makes, to be written one after another; `false` when that was done.
+    pub(super) fn name_joins(&mut self) -> bool {
+        if !self.line.is_empty() {
+            return false;
+        }
+        for id in &self.order {
+            let node = self.graph.node(*id);
+            let joins = node.inputs.iter().filter(|v| !self.free[v.index()]).count() > 1;
+            let made = node.outputs.first().filter(|v| joins || self.named.contains(v));
+            self.line.extend(made);
+        }
+        self.named.extend(&self.line);
+        self.dominate();
+        !self.line.is_empty()
     }
 
     /// Dominators, where every input and every named value begins a way of its own.

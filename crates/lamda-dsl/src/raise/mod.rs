@@ -112,7 +112,7 @@ fn body(
         let body = raiser.model(first, outputs);
         let needed = std::mem::take(&mut raiser.needed);
         // What is read in several places gets a name; then braces hold what is read once only.
-        if body == Err(RaiseError::TooDeep) && flow.name_shared() {
+        if body == Err(RaiseError::TooDeep) && (flow.name_shared() || flow.name_joins()) {
             continue;
         }
         let body = body?;
@@ -143,6 +143,12 @@ impl Raiser<'_> {
     fn model(&mut self, first: Option<ValueId>, outputs: &[Output]) -> Result<Vec<Stmt>, RaiseError> {
         let mut stmts = Vec::new();
         let mut current = first;
+        for &value in &self.flow.line {
+            if !self.names.contains_key(&value) {
+                stmts.extend(self.chain(current, value, 0)?);
+                current = Some(value);
+            }
+        }
         for ((_, target), output) in self.graph.outputs().iter().zip(outputs) {
             stmts.extend(self.chain(current, *target, 0)?);
             if outputs.len() > 1 {
