@@ -25,10 +25,7 @@ fn model(g: &mut Grammar) {
     let external = || seq([rule("sp"), text("as"), rule("sp"), rule("string")]).optional();
     g.rule("input", seq([rule("word"), text(": "), rule("type"), external()]));
     let several = seq([text("("), rule("output").several(comma()), text(")")]);
-    g.rule(
-        "outputs",
-        seq([text("->"), rule("sp"), one_of([rule("output"), several]), rule("sp")]),
-    );
+    g.rule("outputs", seq([text("->"), rule("sp"), one_of([rule("output"), several]), rule("sp")]));
     g.rule("output", seq([rule("word"), seq([text(": "), rule("type")]).optional(), external()]));
     let domain = seq([one_of([rule("domain"), rule("some-string")]), rule("sp")]).optional();
     let versions = seq([domain, rule("count")]).separated(comma());

@@ -52,7 +52,8 @@ pub(super) fn rules(g: &mut Grammar) {
     let operator = |first: &str| one_of([rule(first), rule("operator-name"), rule("literal")]);
     g.rule("value", operator("expr"));
     g.rule("next-value", operator("unsigned"));
-    let literals = [rule("size"), words(["true", "false", "none"]), reference(), list(rule("value")), rule("tuple")];
+    let literals =
+        [rule("size"), words(["true", "false", "none"]), reference(), list(rule("value")), rule("tuple")];
     g.rule("literal", one_of(literals));
     // An operator that can stand alone. `max (` would be a function.
     let alone = |op: &&OpSpec| {

@@ -80,10 +80,18 @@ pub(crate) fn known_type() -> BoxedStrategy<TypeNote> {
         .prop_recursive(2, 4, 1, |inner| {
             let inner = || prop_oneof![4 => inner.clone(), 1 => Just(type_of(false, "?", Vec::new(), None))];
             prop_oneof![
-                (select(vec!["sequence", "optional"]), inner())
-                    .prop_map(|(word, of)| type_of(false, word, Vec::new(), Some(of))),
-                (select(DTYPES), inner())
-                    .prop_map(|(key, of)| type_of(false, "map", vec![Size::Name(key.into())], Some(of))),
+                (select(vec!["sequence", "optional"]), inner()).prop_map(|(word, of)| type_of(
+                    false,
+                    word,
+                    Vec::new(),
+                    Some(of)
+                )),
+                (select(DTYPES), inner()).prop_map(|(key, of)| type_of(
+                    false,
+                    "map",
+                    vec![Size::Name(key.into())],
+                    Some(of)
+                )),
             ]
         })
         .boxed()
