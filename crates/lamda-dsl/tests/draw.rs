@@ -89,7 +89,10 @@ fn json_has_every_node_once_and_its_tree_parts_them() {
             list.as_array().unwrap().iter().map(|n| n[field].as_u64().unwrap()).sum()
         };
         assert_eq!(sum(&value["nodes"], "params"), value["totals"]["params"].as_u64().unwrap(), "{name}");
-        assert_eq!(sum(&value["outline"], "macs"), value["totals"]["macs"].as_u64().unwrap(), "{name}");
+        // What is carried has costs that nobody knows.
+        if let Some(macs) = value["totals"]["macs"].as_u64() {
+            assert_eq!(sum(&value["outline"], "macs"), macs, "{name}");
+        }
         parted(&value["outline"], 0, graph.nodes().len() as u64);
     }
 }

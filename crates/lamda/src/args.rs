@@ -26,6 +26,8 @@ pub enum Verb {
     Check(Check),
     /// Canonical text.
     Fmt(Fmt),
+    /// The shortest text of a model: its repetition becomes blocks and repeats.
+    Fold(Fold),
     /// The model as text, with its costs.
     Show(Show),
     /// Changes a model by path.
@@ -79,6 +81,13 @@ pub struct Fmt {
     /// Only say which are not canonical; exit with 1 if any is not.
     #[arg(long)]
     pub check: bool,
+}
+
+/// Arguments of `fold`.
+#[derive(Debug, ClapArgs)]
+pub struct Fold {
+    /// A model. It is not changed: the text goes to stdout, the new names of its nodes to stderr.
+    pub file: PathBuf,
 }
 
 /// Arguments of `show`.

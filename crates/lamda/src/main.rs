@@ -30,6 +30,7 @@ fn run() -> std::process::ExitCode {
     let result = match &args.verb {
         Verb::Check(verb) => command::check::run(&out, verb),
         Verb::Fmt(verb) => command::fmt::run(&out, verb),
+        Verb::Fold(verb) => command::fold::run(&out, verb),
         Verb::Show(verb) => command::show::run(&out, verb),
         Verb::Edit(verb) => command::edit::run(&out, verb),
         Verb::Diff(verb) => command::edit::diff(&out, verb),

@@ -7,6 +7,7 @@
 mod flow;
 mod foreign;
 mod operators;
+mod projection;
 mod sequence;
 mod shared;
 
@@ -61,7 +62,7 @@ pub enum RaiseError {
 /// Braces in one another that are written.
 const MAX_BRACES: usize = 40;
 /// Nodes that a branch beside an untouched one may have; beyond, the value is named.
-const LONG_BRANCH: usize = 24;
+const LONG_BRANCH: usize = 8;
 
 /// A graph as a module.
 ///
@@ -330,6 +331,16 @@ impl Raiser<'_> {
         {
             let body = Body::new(bodies.pop().unwrap_or_default());
             return Ok(Stmt::new(StmtKind::Skip(Skip { kind: SkipKind::Exact, body })));
+        }
+        if let ([shortcut, made], Op::Arithmetic(Arithmetic::Add)) = (&step.ends[..], &node.op) {
+            let alone = |v: ValueId| self.flow.uses(v) == 1 && !self.flow.named.contains(&v);
+            let projected = step
+                .from
+                .is_some_and(|from| projection::is_projection(self.graph, from, *shortcut, *made, alone));
+            if projected {
+                let body = Body::new(bodies.pop().unwrap_or_default());
+                return Ok(Stmt::new(StmtKind::Skip(Skip { kind: SkipKind::Projected, body })));
+            }
         }
         let shared = |id: NodeId| self.shared.is_shared(id);
         if let Some(se) = operators::squeeze_excite(self.graph, step, node, &shared) {

@@ -26,8 +26,8 @@ pub(super) enum Group<'a> {
     Grouped(Grouped<'a>),
     /// A batch-norm by parts of the frequency axis.
     SubSpectral(SubSpectral<'a>),
-    /// The value over its length, at least `least`.
-    L2 { x: &'a str, least: &'a str, reduce: &'a NodeProto },
+    /// The value over its length, which `clip` keeps from zero.
+    L2 { x: &'a str, clip: &'a NodeProto, reduce: &'a NodeProto },
     /// An operator over positions between two exchanges of axes 1 and 2.
     Steps { turn: &'a NodeProto, inner: &'a NodeProto },
     /// A convolution and a constant that is added behind it.
@@ -40,9 +40,13 @@ pub(super) struct Groups<'a> {
     pub(super) inside: Vec<bool>,
 }
 
-/// Every group of the model.
+/// Every group of the graph.
 pub(super) fn groups<'a>(source: &'a Source<'a>) -> Groups<'a> {
-    let mut groups = Groups { by_last: HashMap::new(), inside: vec![false; source.nodes.len()] };
+    let inside = vec![false; source.nodes.len()];
+    let mut groups = Groups { by_last: HashMap::new(), inside };
+    if !source.is_translated() {
+        return groups;
+    }
     for (i, node) in source.nodes.iter().enumerate().rev() {
         if groups.inside[i] || !is_standard(node) {
             continue;
@@ -316,9 +320,8 @@ fn affine<'a>(m: &mut Match<'a>, last: &'a NodeProto) -> Option<Group<'a>> {
 fn norm<'a>(m: &mut Match<'a>, last: &'a NodeProto) -> Option<Group<'a>> {
     let grouped = m.attempt(|m| Grouped::find(m, last).map(Group::Grouped));
     let parts = grouped.or_else(|| m.attempt(|m| SubSpectral::find(m, last).map(Group::SubSpectral)));
-    parts.or_else(|| {
-        m.attempt(|m| normalized(m, last).map(|(x, least, reduce)| Group::L2 { x, least, reduce }))
-    })
+    parts
+        .or_else(|| m.attempt(|m| normalized(m, last).map(|(x, clip, reduce)| Group::L2 { x, clip, reduce })))
 }
 
 fn biased<'a>(m: &mut Match<'a>, last: &'a NodeProto) -> Option<Group<'a>> {

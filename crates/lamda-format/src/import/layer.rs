@@ -33,7 +33,7 @@ impl<'a> Converter<'a> {
             return malformed(format!("kernel_shape differs from its weight {:?}", weight.shape()));
         }
         let (v, pooled) = self.either(x)?;
-        let ty = self.channels_first(v)?;
+        let ty = if pooled.is_some() { self.ty(v)? } else { self.with_positions(v)? };
         let ones = vec![Dim::Known(1); pooled.unwrap_or(2).saturating_sub(2)];
         let spatial = if pooled.is_some() { &ones[..] } else { ty.spatial() };
         let window = window(node, kernel.to_vec(), spatial, false)?;
@@ -138,6 +138,10 @@ impl<'a> Converter<'a> {
         if int(node, "training_mode", 0) != 0 || int(node, "spatial", 1) != 1 {
             return untranslated("only BatchNormalization by channel in inference has an operator");
         }
+        // Before opset 14, outputs for the statistics stood for training.
+        if node.output.iter().skip(1).any(|o| !o.is_empty()) {
+            return untranslated("it makes statistics");
+        }
         let x = self.input(node, 0)?;
         let (v, rank) = self.either(x)?;
         let (mut params, mut key) = (Vec::new(), Vec::new());
@@ -223,7 +227,7 @@ impl<'a> Converter<'a> {
         }
         let x = self.input(node, 0)?;
         let v = self.value(x)?;
-        let ty = self.channels_first(v)?;
+        let ty = self.with_positions(v)?;
         let rank = ty.spatial().len();
         if !has(node, "kernel_shape") {
             return malformed("it has no kernel_shape");
@@ -326,8 +330,12 @@ impl<'a> Converter<'a> {
     ) -> Result<NodeId, Refusal> {
         let path = self.path(node);
         let shapes: Vec<&[usize]> = params.iter().map(|(_, t)| t.shape()).collect();
-        let key = (key, format!("{}{shapes:?}", op.kind()));
-        let under = match self.stored.get(&key) {
+        let identity = |name: &str| match self.source.constants.get(name) {
+            Some(constant) => format!("#{:x}", constant.identity()),
+            None => name.to_owned(),
+        };
+        let key = (key.into_iter().map(identity).collect(), format!("{}{shapes:?}", op.kind()));
+        let under = match self.made.stored.get(&key) {
             Some(under) => under.clone(),
             None => self.stem(tensor, &path),
         };
@@ -342,10 +350,10 @@ impl<'a> Converter<'a> {
                 ));
             }
         }
-        if self.stored.insert(key, under.clone()).is_none() {
+        if self.made.stored.insert(key, under.clone()).is_none() {
             self.spend(params.iter().map(|(_, t)| t.data().len()).sum())?;
             for (role, tensor) in params {
-                self.weights.insert(Weights::name(&under, role), tensor);
+                self.made.weights.insert(Weights::name(&under, role), tensor);
             }
         }
         Ok(id)
@@ -353,7 +361,7 @@ impl<'a> Converter<'a> {
 
     /// Refuses elements beyond what may still be made.
     pub(super) fn affords(&self, elements: usize) -> Result<(), Refusal> {
-        if elements > self.budget {
+        if elements > self.made.budget {
             return malformed("its weights would take many times the size of the file");
         }
         Ok(())
@@ -361,23 +369,24 @@ impl<'a> Converter<'a> {
 
     /// Takes elements from what may still be made.
     fn spend(&mut self, elements: usize) -> Result<(), Refusal> {
-        match self.budget.checked_sub(elements) {
+        match self.made.budget.checked_sub(elements) {
             Some(left) => {
-                self.budget = left;
+                self.made.budget = left;
                 Ok(())
             }
             None => malformed("its weights would take many times the size of the file"),
         }
     }
 
-    /// Where new weights lie: the tensor's name without its role, or the node's path.
-    fn stem(&mut self, tensor: &str, path: &str) -> String {
+    /// Where new weights lie: the tensor's name without its role, or the node's path; under the prefix inside a node.
+    pub(super) fn stem(&mut self, tensor: &str, path: &str) -> String {
         let tensor = tensor.strip_suffix(".t").unwrap_or(tensor);
         let named = tensor.strip_suffix(".weight").or_else(|| tensor.strip_suffix(".scale"));
-        let mut stem = named.filter(|s| !s.is_empty()).unwrap_or(path).to_owned();
-        if !self.stems.insert(stem.clone()) {
-            stem = path.to_owned();
-            while !self.stems.insert(stem.clone()) {
+        let named = named.filter(|s| !s.is_empty() && self.prefix.is_empty());
+        let mut stem = named.map_or_else(|| self.under(path), str::to_owned);
+        if !self.made.stems.insert(stem.clone()) {
+            stem = self.under(path);
+            while !self.made.stems.insert(stem.clone()) {
                 stem.push('_');
             }
         }

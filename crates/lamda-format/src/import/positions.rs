@@ -17,6 +17,15 @@ impl<'a> Converter<'a> {
         Ok(ty)
     }
 
+    /// As [`Converter::channels_first`], of a value that windows move over.
+    pub(super) fn with_positions(&self, v: ValueId) -> Result<TensorType, Refusal> {
+        let ty = self.channels_first(v)?;
+        if !matches!(ty.layout, Layout::Map | Layout::Signal | Layout::Sequence) {
+            return untranslated("what it reads is neither a map nor a signal nor a sequence");
+        }
+        Ok(ty)
+    }
+
     /// Transpose, an operator over positions, Transpose: the operator on a sequence.
     pub(super) fn steps(
         &mut self,
@@ -55,7 +64,7 @@ impl<'a> Converter<'a> {
         let Some(out_channels) = per_group.checked_mul(groups) else {
             return malformed("its channels are more than a number holds");
         };
-        let (window, extra) = cut(node, kernel.to_vec(), &self.channels_first(v)?)?;
+        let (window, extra) = cut(node, kernel.to_vec(), &self.with_positions(v)?)?;
         let op = ConvTranspose { out_channels, window, extra, groups, bias: bias.is_some() };
         let key = vec![w_name, b_name.unwrap_or("")];
         let id = self.layer(node, op.into(), v, key, w_name, with_bias(weight, bias))?;

@@ -10,7 +10,8 @@ impl<'a> Converter<'a> {
     pub(super) fn flatten(&mut self, node: &'a NodeProto) -> Result<(), Refusal> {
         let x = self.input(node, 0)?;
         let (v, pooled) = self.either(x)?;
-        if axis(int(node, "axis", 1), self.rank(x).max(2))? != 1 {
+        let rank = self.rank(x) as i64;
+        if ![1, 1 - rank].contains(&int(node, "axis", 1)) || rank < 2 {
             return untranslated("only Flatten behind the batch has an operator");
         }
         self.flat(node, v, pooled.is_some())

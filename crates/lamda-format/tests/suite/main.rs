@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
+mod carried;
 mod common;
 mod corrupt;
 mod foreign;

@@ -171,6 +171,24 @@ fn training_of_nothing_is_refused() {
 }
 
 #[test]
+fn folding_finds_the_block_and_says_how_nodes_are_renamed() {
+    let place = Place::new();
+    let stage =
+        "conv 8 k=3; bn; relu; maxpool 2; conv 16 k=3; bn; relu; maxpool 2; conv 32 k=3; bn; relu; maxpool 2";
+    place.file(
+        "net.lamda",
+        format!("model net(x: f32[N, 3, 32, 32]) -> y {{ all: {stage}; gap; linear 4 }}\n"),
+    );
+    let answer = place.run(&["fold", "net.lamda"]).ends(0).says(&["all.conv[1] -> body.conv[1]"]);
+    assert!(answer.stdout.contains("repeat 3 { conv [8, 16, 32] k=3; bn; relu; maxpool 2 }"), "{answer:?}");
+    place.file("folded.lamda", &answer.stdout);
+    let again = place.run(&["fold", "folded.lamda"]).ends(0);
+    assert_eq!(again.stdout, answer.stdout);
+    let json = place.run(&["fold", "net.lamda", "--json"]).ends(0);
+    assert!(json.stdout.contains("\"to\": \"head.gap\""), "{json:?}");
+}
+
+#[test]
 fn the_grammar_is_written_in_both_notations_and_of_both_languages() {
     let place = Place::new();
     let text = |args: &[&str]| place.run(&[&["grammar"], args].concat()).ends(0).stdout;

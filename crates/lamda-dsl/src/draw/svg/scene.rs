@@ -228,7 +228,8 @@ impl Builder<'_> {
         match &stmt.kind {
             StmtKind::Call(call) => {
                 let row = self.row(call, nodes);
-                if call.bodies.is_empty() {
+                let inner = stmt.bodies();
+                if inner.is_empty() {
                     return match self.joined(call, path.item) {
                         Some(name) => {
                             let row = Row { rest: String::new(), ..row };
@@ -239,7 +240,7 @@ impl Builder<'_> {
                     };
                 }
                 let branches =
-                    call.bodies.iter().enumerate().map(|(i, body)| self.body(body, i as u32, path)).collect();
+                    inner.into_iter().enumerate().map(|(i, body)| self.body(body, i as u32, path)).collect();
                 let whole = nodes.iter().filter(|n| self.owns(path, **n)).copied().collect::<Vec<_>>();
                 let row = Row { cost: self.cost(&whole), ..row };
                 thing(Kind::Join(row, branches))
