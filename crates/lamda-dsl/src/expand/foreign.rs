@@ -493,5 +493,6 @@ fn name_of(output: &crate::syntax::Output) -> String {
 
 fn from_hex(hex: &str) -> Option<Vec<u8>> {
     let digits: Vec<u8> = hex.chars().map(|c| c.to_digit(16).map(|d| d as u8)).collect::<Option<_>>()?;
-    (digits.len() % 2 == 0).then(|| digits.as_chunks::<2>().0.iter().map(|[h, l]| h << 4 | l).collect())
+    (digits.len().is_multiple_of(2))
+        .then(|| digits.as_chunks::<2>().0.iter().map(|[h, l]| h << 4 | l).collect())
 }

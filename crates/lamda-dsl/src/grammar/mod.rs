@@ -5,11 +5,11 @@
 //! tokens need one byte of lookahead, no more: none is the start of another in a place where both may stand unless the
 //! longer one is what is meant. No rule is left-recursive.
 //!
-//! Invariants: a text of the grammar of models is read without a fault of syntax (E0001); what is printed of a module
-//! that checks is a text of it, but for the width that a `dwconv` may repeat and numbers with more than fourteen
-//! digits before the point. The grammar knows which arguments an operator has and of which kind; names, shapes, the
-//! order of arguments and how often one is given are left to [`check`](crate::check()). A word that is no operator may
-//! be a block, aliases too.
+//! Invariants: a text of the grammar of models, or of edits, is read without a fault of syntax (E0001); what is printed
+//! of a module that checks, or of a script, is a text of it, but for the width that a `dwconv` may repeat and whole
+//! numbers above 2^64. The grammar knows which arguments an operator has and of which kind; names, shapes, the order of
+//! arguments and how often one is given are left to [`check`](crate::check()), and so is all that an `onnx.*` operator
+//! takes. A word that is no operator may be a block, aliases too.
 
 mod body;
 mod edits;

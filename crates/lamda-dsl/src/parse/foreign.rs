@@ -15,7 +15,11 @@ impl Parser<'_> {
         match behind.kind {
             Kind::Open(b'[') => DTYPES.contains(&word) && !behind.spaced,
             Kind::Open(b'(') => matches!(word, "sequence" | "optional" | "map") && !behind.spaced,
-            Kind::Name => word == "seq" && DTYPES.contains(&self.str(behind)),
+            // Two words may be two values.
+            Kind::Name => {
+                let third = self.tokens.get(self.pos + 2).map(|t| t.kind);
+                word == "seq" && DTYPES.contains(&self.str(behind)) && third == Some(Kind::Open(b'['))
+            }
             _ => false,
         }
     }
