@@ -72,6 +72,7 @@ fn overlap(read: &Diagnostic, other: &Diagnostic) -> bool {
 /// What the verifier says, with places in the text.
 fn verified(graph: &Graph, module: &Module, expansion: &Expansion) -> Vec<Diagnostic> {
     let mut found = verify(graph);
+    let foreign = module.has_foreign();
     for fault in &mut found {
         fault.span = match &fault.node {
             Some(path) => graph
@@ -85,6 +86,10 @@ fn verified(graph: &Graph, module: &Module, expansion: &Expansion) -> Vec<Diagno
             }),
         };
         if fault.code == Code::Unused {
+            // A file may declare inputs that nothing reads.
+            if foreign {
+                fault.severity = lamda_ir::Severity::Warning;
+            }
             fault.help = Some("join it by `@` and its name, or leave it out of the inputs".to_owned());
         } else if fault.code == Code::Unreachable {
             fault.help = Some("use its value or leave the statement out".to_owned());

@@ -138,7 +138,10 @@ impl<'m> Checker<'m> {
     }
 
     fn model(&mut self, model: &'m Model) {
-        if model.inputs.is_empty() {
+        // A model of constants begins with one, or with an operator that needs nothing.
+        let begins = model.body.stmts.first().and_then(|s| s.call());
+        let sourced = begins.is_some_and(|c| c.is_foreign() || matches!(&*c.name.text, "const" | "param"));
+        if model.inputs.is_empty() && !sourced {
             let help = "write `model name(x: f32[N, 3, 32, 32])`";
             self.fault(Code::Structure, model.name.at, "a model without an input", help);
         }

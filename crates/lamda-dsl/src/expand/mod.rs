@@ -124,6 +124,7 @@ pub fn expand(module: &Module) -> Expansion {
         calls: Vec::new(),
         call: None,
         opsets: Vec::new(),
+        foreign: module.has_foreign(),
         taps: None,
         sites: Vec::new(),
         site: None,
@@ -177,6 +178,8 @@ struct Expander<'m> {
     calls: Vec<CallSite>,
     call: Option<usize>,
     opsets: Vec<(String, u32)>,
+    /// Whether the module has operators that are carried.
+    foreign: bool,
     /// The names that the next statement gives, when there are several.
     taps: Option<&'m [crate::syntax::Name]>,
     sites: Vec<Site>,
@@ -301,7 +304,8 @@ impl<'m> Expander<'m> {
             refuse(Code::WrongLayout, "an input of this rank is not read", help);
             return TensorType::batched(Layout::Map, &[3, 32, 32]).into();
         }
-        if dims.contains(&Dim::Known(0)) {
+        // What is carried from ONNX may be empty.
+        if dims.contains(&Dim::Known(0)) && !self.foreign {
             refuse(Code::BadWidth, "a size of 0", "every size is at least 1; the batch is a name, N");
         } else if sketch::elements(&dims) > MAX_ELEMENTS {
             refuse(Code::Expansion, "an input of too many elements", "the most is 2^31 per sample");

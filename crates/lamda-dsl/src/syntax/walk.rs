@@ -139,6 +139,13 @@ impl Module {
         self.items.iter_mut().filter_map(Item::body_mut).for_each(|b| b.for_each_mut(f));
     }
 
+    /// Whether an operator that is carried from ONNX is called.
+    pub fn has_foreign(&self) -> bool {
+        let mut found = false;
+        self.for_each_stmt(&mut |stmt| found |= stmt.call().is_some_and(Call::is_foreign));
+        found
+    }
+
     /// The addresses of all statements, outer before inner, in the order of the text.
     pub fn stmt_paths(&self) -> Vec<StmtPath> {
         let mut paths = Vec::new();
