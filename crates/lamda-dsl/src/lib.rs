@@ -40,4 +40,4 @@ pub use print::print;
 pub use raise::{RaiseError, raise};
 pub use render::{Color, Located, compact, locate, terminal};
 pub use syntax::Module;
-pub use whole::{Checked, check};
+pub use whole::{Checked, check, check_module};

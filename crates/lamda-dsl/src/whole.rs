@@ -61,6 +61,11 @@ pub fn check(text: &str) -> Checked {
     Checked { module, expansion, diagnostics }
 }
 
+/// Every fault of a module that is seen without expanding it; [`expand`] reports them too.
+pub fn check_module(module: &Module) -> Vec<Diagnostic> {
+    crate::check::check_module(module).faults
+}
+
 /// Whether a fault is at the place of a fault of reading, and not one of several inside it.
 fn overlap(read: &Diagnostic, other: &Diagnostic) -> bool {
     match (&read.span, &other.span) {
