@@ -79,11 +79,9 @@ fn verified(graph: &Graph, module: &Module, expansion: &Expansion) -> Vec<Diagno
     let mut found = verify(graph);
     for fault in &mut found {
         fault.span = match &fault.node {
-            Some(path) => graph
-                .iter()
-                .find(|(_, n)| n.path == *path)
-                .and_then(|(id, _)| expansion.origins.get(id.index()))
-                .map(|o| o.span.clone()),
+            Some(path) => {
+                graph.find(path).and_then(|id| expansion.origins.get(id.index())).map(|o| o.span.clone())
+            }
             None => module.model().and_then(|m| {
                 let idle = m.inputs.iter().find(|i| fault.message.contains(&format!("`{}`", i.name.text)));
                 idle.map(|i| i.name.at.span())
