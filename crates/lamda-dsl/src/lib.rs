@@ -32,9 +32,7 @@ mod whole;
 pub use annotate::annotate;
 pub use card::card;
 pub use draw::{DrawError, JSON_SCHEMA, dot, json, svg};
-pub use expand::{
-    Expansion, MAX_ELEMENTS, MAX_NODES, MAX_TURNS, MAX_WIDTH, Origin, Site, SiteKind, expand,
-};
+pub use expand::{Expansion, MAX_ELEMENTS, MAX_NODES, MAX_TURNS, MAX_WIDTH, Origin, Site, SiteKind, expand};
 pub use fold::{FoldError, fold, fold_module, renames};
 pub use outline::{Entry, Outline, OutlineError, OutlineOptions, approximate_tokens, outline};
 pub use parse::{MAX_BYTES, MAX_FAULTS, parse, parse_edits};

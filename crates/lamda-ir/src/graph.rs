@@ -119,6 +119,15 @@ impl Graph {
         }
     }
 
+    /// Makes room for so many nodes more.
+    pub fn reserve(&mut self, nodes: usize) {
+        self.nodes.reserve(nodes);
+        self.values.reserve(nodes + 1);
+        self.paths.reserve(nodes);
+        self.readers.ends.reserve(nodes + 1);
+        self.readers.links.reserve(nodes);
+    }
+
     /// Declares an input of the model.
     pub fn add_input(&mut self, name: impl Into<String>, ty: impl Into<ValueType>) -> ValueId {
         let id = self.push_value(ty.into(), None);

@@ -13,6 +13,10 @@ pub(crate) struct Paths {
 }
 
 impl Paths {
+    pub(crate) fn reserve(&mut self, nodes: usize) {
+        self.ids.reserve(nodes);
+    }
+
     /// The node of a path, or the place where it belongs.
     pub(crate) fn find(&self, nodes: &[Node], path: &str) -> Result<NodeId, Place> {
         let mut place = self.hasher.hash_one(path);

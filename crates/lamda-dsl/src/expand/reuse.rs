@@ -218,10 +218,9 @@ impl<'m> Expander<'m> {
     fn known_paths(&self, root: u32) -> Vec<String> {
         let prefix = self.sketch.prefix(root);
         let Some(ran) = &self.ran else { return Vec::new() };
-        let paths =
-            ran.entries.keys().filter_map(|&(level, name, index)| {
-                self.sketch.step_at(level, name, index).map(|step| self.sketch.path(step))
-            });
+        let paths = ran.entries.keys().filter_map(|&(level, name, index)| {
+            self.sketch.step_at(level, name, index).map(|step| self.sketch.path(step))
+        });
         let mut known: Vec<String> =
             paths.filter_map(|p| p.strip_prefix(&prefix).map(str::to_owned)).collect();
         known.sort_unstable();

@@ -92,16 +92,16 @@ pub(super) struct Sketch<'m> {
 impl<'m> Sketch<'m> {
     pub(super) fn new() -> Sketch<'m> {
         Sketch {
-            types: Vec::new(),
-            guesses: Vec::new(),
-            readers: Vec::new(),
-            nodes: Vec::new(),
+            types: Vec::with_capacity(128),
+            guesses: Vec::with_capacity(128),
+            readers: Vec::with_capacity(128),
+            nodes: Vec::with_capacity(128),
             emitted: 0,
             inputs: Vec::new(),
             outputs: Vec::new(),
             levels: vec![None],
-            children: HashMap::new(),
-            counters: HashMap::new(),
+            children: HashMap::with_capacity(64),
+            counters: HashMap::with_capacity(128),
             counts: Vec::new(),
         }
     }
@@ -196,6 +196,7 @@ impl<'m> Sketch<'m> {
     pub(super) fn graph(mut self, name: &str) -> Result<(Graph, Vec<Origin>), OpError> {
         self.settle_biases();
         let mut graph = Graph::new(name);
+        graph.reserve(self.nodes.len());
         let mut ids = vec![None; self.types.len()];
         for (name, id) in std::mem::take(&mut self.inputs) {
             ids[id.index()] = Some(graph.add_input(name, self.types[id.index()].clone()));
