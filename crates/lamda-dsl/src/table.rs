@@ -3,6 +3,8 @@
 //! word in `docs/language.md` (a test says when it is missing).
 
 use lamda_ir::op::{Activation, Arithmetic, Cell};
+use std::collections::HashMap;
+use std::sync::LazyLock;
 
 /// One word that makes something.
 #[derive(Debug, PartialEq)]
@@ -440,7 +442,9 @@ pub const KEYWORDS: &[&str] = &[
 
 /// The operator of a word; aliases are not words.
 pub fn operator(name: &str) -> Option<&'static OpSpec> {
-    OPERATORS.iter().find(|op| op.name == name)
+    static BY_NAME: LazyLock<HashMap<&str, &OpSpec>> =
+        LazyLock::new(|| OPERATORS.iter().map(|op| (op.name, op)).collect());
+    BY_NAME.get(name).copied()
 }
 
 /// The operator that an alias stands for.

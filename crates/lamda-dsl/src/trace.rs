@@ -28,13 +28,13 @@ pub(crate) struct Sum {
 }
 
 /// A statement of the chain that a node comes from.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Link<'g> {
     /// The statement.
     pub(crate) stmt: &'g StmtPath,
     /// The turns of the repeats around it.
-    pub(crate) turns: &'g [u32],
-    /// The call of the block that it stands in; `None` in the model.
+    pub(crate) turns: Vec<u32>,
+    /// The call of the block that it stands in, in [`Expansion::sites`]; `None` in the model.
     pub(crate) call: Option<usize>,
 }
 
@@ -60,11 +60,12 @@ impl<'g> Trace<'g> {
     pub(crate) fn chain(&self, node: NodeId) -> Vec<Link<'g>> {
         let mut chain = Vec::new();
         let Some(origin) = self.expansion.origins.get(node.index()) else { return chain };
-        let mut link = Link { stmt: &origin.stmt, turns: &origin.turns, call: origin.call };
+        let (mut stmt, mut site) = (&origin.stmt, origin.site);
         loop {
-            chain.push(link);
-            let Some(site) = link.call.and_then(|c| self.expansion.calls.get(c)) else { break };
-            link = Link { stmt: &site.stmt, turns: &site.turns, call: site.parent };
+            let (turns, call) = self.expansion.around(site);
+            chain.push(Link { stmt, turns, call });
+            let Some(call) = call.and_then(|c| self.expansion.sites.get(c)) else { break };
+            (stmt, site) = (&call.stmt, call.parent);
         }
         chain.reverse();
         chain

@@ -61,6 +61,11 @@ pub fn check(text: &str) -> Checked {
     Checked { module, expansion, diagnostics }
 }
 
+/// Every fault of a module that is seen without expanding it; [`expand`] reports them too.
+pub fn check_module(module: &Module) -> Vec<Diagnostic> {
+    crate::check::check_module(module).faults
+}
+
 /// Whether a fault is at the place of a fault of reading, and not one of several inside it.
 fn overlap(read: &Diagnostic, other: &Diagnostic) -> bool {
     match (&read.span, &other.span) {
@@ -75,11 +80,9 @@ fn verified(graph: &Graph, module: &Module, expansion: &Expansion) -> Vec<Diagno
     let foreign = module.has_foreign();
     for fault in &mut found {
         fault.span = match &fault.node {
-            Some(path) => graph
-                .iter()
-                .find(|(_, n)| n.path == *path)
-                .and_then(|(id, _)| expansion.origins.get(id.index()))
-                .map(|o| o.span.clone()),
+            Some(path) => {
+                graph.find(path).and_then(|id| expansion.origins.get(id.index())).map(|o| o.span.clone())
+            }
             None => module.model().and_then(|m| {
                 let idle = m.inputs.iter().find(|i| fault.message.contains(&format!("`{}`", i.name.text)));
                 idle.map(|i| i.name.at.span())

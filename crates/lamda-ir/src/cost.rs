@@ -34,7 +34,7 @@ pub struct Costs {
 
 /// The costs of a network with a batch of 1.
 pub fn costs(graph: &Graph) -> Costs {
-    let mut counted = HashSet::new();
+    let mut counted = HashSet::with_capacity(graph.nodes().len());
     let nodes: Vec<NodeCost> = graph.iter().map(|(id, _)| node_cost(graph, id, &mut counted)).collect();
     Costs {
         params: nodes.iter().map(|n| n.params).sum(),
@@ -46,7 +46,8 @@ pub fn costs(graph: &Graph) -> Costs {
 
 fn node_cost<'g>(graph: &'g Graph, id: NodeId, counted: &mut HashSet<&'g str>) -> NodeCost {
     let node = graph.node(id);
-    let specs = graph.params(id);
+    let inputs: Vec<&TensorType> = node.inputs.iter().filter_map(|v| graph.tensor_type(*v)).collect();
+    let specs = node.op.params(&inputs);
     let owned = specs.is_empty() || counted.insert(&node.weights);
     let mut params = specs.iter().filter(|s| s.trained).map(|s| s.elements()).sum::<u64>();
     if let crate::Op::Opaque(op) = &node.op {
@@ -54,7 +55,6 @@ fn node_cost<'g>(graph: &'g Graph, id: NodeId, counted: &mut HashSet<&'g str>) -
             params += sub.graph.iter().map(|(id, _)| node_cost(&sub.graph, id, counted).params).sum::<u64>();
         }
     }
-    let inputs: Vec<&TensorType> = node.inputs.iter().filter_map(|v| graph.tensor_type(*v)).collect();
     let output = node.outputs.first().and_then(|v| graph.tensor_type(*v));
     let macs = match (node.op.operator(), output) {
         (Some(operator), Some(output)) => operator.macs(&inputs, output, 1),

@@ -5,9 +5,9 @@
 //! paths are unique. A graph changes only through [`Patch`](crate::Patch).
 
 use crate::op::{Op, OpError};
+use crate::paths::Paths;
 use crate::types::{TensorType, ValueType};
 use crate::weights::ParamSpec;
-use std::collections::HashSet;
 
 /// A node's number in its graph.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -63,11 +63,45 @@ pub struct Graph {
     nodes: Vec<Node>,
     inputs: Vec<(String, ValueId)>,
     outputs: Vec<(String, ValueId)>,
-    paths: HashSet<String>,
+    paths: Paths,
     /// The versions of ONNX's operator sets that carried operators are of, by domain.
     opsets: Vec<(String, i64)>,
-    /// The nodes that take each value, by the value's number.
-    readers: Vec<Vec<NodeId>>,
+    readers: Readers,
+}
+
+/// The nodes that take each value, as chains of links in one list.
+#[derive(Clone, Debug, Default, PartialEq)]
+struct Readers {
+    /// The first and the last link of each value, by the value's number.
+    ends: Vec<Option<(u32, u32)>>,
+    /// A node, and the next link of the same value.
+    links: Vec<(NodeId, Option<u32>)>,
+}
+
+impl Readers {
+    fn push(&mut self, value: ValueId, node: NodeId) {
+        let new = self.links.len() as u32;
+        let ends = &mut self.ends[value.index()];
+        match ends {
+            // Nodes come in order, so a node that takes a value twice is the last that took it.
+            Some((_, last)) if self.links[*last as usize].0 == node => return,
+            Some((_, last)) => {
+                self.links[*last as usize].1 = Some(new);
+                *last = new;
+            }
+            None => *ends = Some((new, new)),
+        }
+        self.links.push((node, None));
+    }
+
+    fn of(&self, value: ValueId) -> impl Iterator<Item = NodeId> {
+        let mut next = self.ends[value.index()].map(|(first, _)| first);
+        std::iter::from_fn(move || {
+            let (node, behind) = self.links[next? as usize];
+            next = behind;
+            Some(node)
+        })
+    }
 }
 
 impl Graph {
@@ -79,10 +113,19 @@ impl Graph {
             nodes: Vec::new(),
             inputs: Vec::new(),
             outputs: Vec::new(),
-            paths: HashSet::new(),
+            paths: Paths::default(),
             opsets: Vec::new(),
-            readers: Vec::new(),
+            readers: Readers::default(),
         }
+    }
+
+    /// Makes room for so many nodes more.
+    pub fn reserve(&mut self, nodes: usize) {
+        self.nodes.reserve(nodes);
+        self.values.reserve(nodes + 1);
+        self.paths.reserve(nodes);
+        self.readers.ends.reserve(nodes + 1);
+        self.readers.links.reserve(nodes);
     }
 
     /// Declares an input of the model.
@@ -119,25 +162,33 @@ impl Graph {
         op: impl Into<Op>,
         inputs: &[ValueId],
     ) -> Result<NodeId, OpError> {
-        let (path, op) = (path.into(), op.into());
-        if self.paths.contains(&path) {
-            return Err(OpError::PathTaken { path });
-        }
-        if let Some(foreign) = inputs.iter().find(|v| v.index() >= self.values.len()) {
-            return Err(OpError::ForeignValue { value: foreign.0 });
-        }
+        let op = op.into();
+        self.own(inputs)?;
         let types: Vec<&ValueType> = inputs.iter().map(|v| &self.values[v.index()].ty).collect();
         let made = op.infer_values(&types)?;
+        self.add_inferred(path.into(), weights.into(), op, inputs.to_vec(), made)
+    }
+
+    /// Adds a node as [`Graph::add_shared`] does, with the types that [`Op::infer_values`] gave for these inputs;
+    /// [`verify`](crate::verify) says when they are others.
+    ///
+    /// # Errors
+    /// A path that is taken, an input that is not of this graph. The graph is then unchanged.
+    pub fn add_inferred(
+        &mut self,
+        path: String,
+        weights: String,
+        op: Op,
+        inputs: Vec<ValueId>,
+        types: impl IntoIterator<Item = ValueType>,
+    ) -> Result<NodeId, OpError> {
+        self.own(&inputs)?;
+        let Err(place) = self.paths.find(&self.nodes, &path) else { return Err(OpError::PathTaken { path }) };
         let id = NodeId(self.nodes.len() as u32);
-        let outputs = made.into_iter().map(|ty| self.push_value(ty, Some(id))).collect();
-        for input in inputs {
-            let readers = &mut self.readers[input.index()];
-            if readers.last() != Some(&id) {
-                readers.push(id);
-            }
-        }
-        self.paths.insert(path.clone());
-        self.nodes.push(Node { path, op, inputs: inputs.to_vec(), outputs, weights: weights.into() });
+        let outputs = types.into_iter().map(|ty| self.push_value(ty, Some(id))).collect();
+        inputs.iter().for_each(|input| self.readers.push(*input, id));
+        self.paths.insert(place, id);
+        self.nodes.push(Node { path, op, inputs, outputs, weights });
         Ok(id)
     }
 
@@ -179,6 +230,11 @@ impl Graph {
         &self.nodes[id.index()]
     }
 
+    /// The node of a path.
+    pub fn find(&self, path: &str) -> Option<NodeId> {
+        self.paths.find(&self.nodes, path).ok()
+    }
+
     /// The values.
     pub fn values(&self) -> &[Value] {
         &self.values
@@ -213,12 +269,18 @@ impl Graph {
 
     /// The nodes that take a value, each once, in order.
     pub fn consumers(&self, value: ValueId) -> impl Iterator<Item = NodeId> {
-        self.readers[value.index()].iter().copied()
+        self.readers.of(value)
+    }
+
+    /// Refuses values of other graphs.
+    fn own(&self, values: &[ValueId]) -> Result<(), OpError> {
+        let foreign = values.iter().find(|v| v.index() >= self.values.len());
+        foreign.map_or(Ok(()), |v| Err(OpError::ForeignValue { value: v.0 }))
     }
 
     fn push_value(&mut self, ty: ValueType, producer: Option<NodeId>) -> ValueId {
         self.values.push(Value { ty, producer });
-        self.readers.push(Vec::new());
+        self.readers.ends.push(None);
         ValueId(self.values.len() as u32 - 1)
     }
 }

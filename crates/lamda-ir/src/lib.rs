@@ -18,6 +18,7 @@ mod hash;
 pub mod op;
 mod pass;
 mod patch;
+mod paths;
 mod raw;
 mod tensor;
 mod types;

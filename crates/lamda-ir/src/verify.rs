@@ -14,6 +14,7 @@ use crate::types::ValueType;
 /// Every fault of a graph.
 pub fn verify(graph: &Graph) -> Vec<Diagnostic> {
     let mut found = Vec::new();
+    let mut types: Vec<&ValueType> = Vec::new();
     for (id, node) in graph.iter() {
         let early = node.inputs.iter().any(|v| graph.value(*v).producer.is_some_and(|p| p >= id));
         if early {
@@ -22,7 +23,8 @@ pub fn verify(graph: &Graph) -> Vec<Diagnostic> {
             );
             continue;
         }
-        let types: Vec<&ValueType> = node.inputs.iter().map(|v| &graph.value(*v).ty).collect();
+        types.clear();
+        types.extend(node.inputs.iter().map(|v| &graph.value(*v).ty));
         match node.op.infer_values(&types) {
             Err(error) => found.push(Diagnostic::error(Code::Structure, error.to_string()).node(&node.path)),
             Ok(made) => {

@@ -191,6 +191,7 @@ impl<'m> Expander<'m> {
                 return self.guess_of(value);
             }
         };
+        let made = self.sketch.types.len() as u32;
         let outputs: Vec<ValId> = types.into_iter().map(|ty| self.sketch.value(ty, guess)).collect();
         if let Some(names) = taps {
             let wanted = names.iter().filter(|n| n.text != "none");
@@ -200,14 +201,13 @@ impl<'m> Expander<'m> {
             }
         }
         let first = outputs.first().copied().unwrap_or(value);
-        let (stmt, turns) = (self.stmt.clone(), self.turns.clone());
-        let origin = Origin { span: at.span(), stmt, call: self.call, site: self.site, turns };
+        let origin = Origin { span: at.span(), stmt: self.stmt.clone(), site: self.site };
         let op = op.into();
         self.sketch.nodes.push(Pending {
             step,
             op,
             inputs: taken,
-            outputs,
+            outputs: made..self.sketch.types.len() as u32,
             auto_bias: false,
             origin,
             subgraphs,

@@ -49,8 +49,6 @@ pub struct Expansion {
     pub graph: Option<Graph>,
     /// Where each node comes from, by [`NodeId::index`]; empty when there is no graph.
     pub origins: Vec<Origin>,
-    /// The calls of blocks that were made, for [`Origin::call`].
-    pub calls: Vec<CallSite>,
     /// The turns of repeats and the calls of blocks that were run, for [`Origin::site`].
     pub sites: Vec<Site>,
     /// Every fault.
@@ -64,17 +62,15 @@ pub struct Origin {
     pub span: Span,
     /// The statement, the innermost one.
     pub stmt: StmtPath,
-    /// The call of the block that the statement stands in, in [`Expansion::calls`]; `None` in the model itself.
-    pub call: Option<usize>,
     /// The turn or the call that the statement stands in, in [`Expansion::sites`]; `None` outside both.
     pub site: Option<usize>,
-    /// The turns of the repeats around the statement in its block or model, outermost first, from 0.
-    pub turns: Vec<u32>,
 }
 
 /// One turn of a repeat or one call of a block: with those around it, it tells the runs of one statement apart.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Site {
+    /// Which of the two.
+    pub kind: SiteKind,
     /// The repeat or the calling statement.
     pub stmt: StmtPath,
     /// The turn, or which of the calls that the statement makes.
@@ -83,26 +79,36 @@ pub struct Site {
     pub parent: Option<usize>,
 }
 
-/// One call of a block.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct CallSite {
-    /// The calling statement.
-    pub stmt: StmtPath,
-    /// The call of the block that this statement stands in.
-    pub parent: Option<usize>,
-    /// The turns of the repeats around this statement in its block or model, outermost first, from 0.
-    pub turns: Vec<u32>,
+/// What is run at a [`Site`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SiteKind {
+    /// A turn of a repeat.
+    Turn,
+    /// A call of a block.
+    Call,
 }
 
 impl Expansion {
     /// The statement of the model itself from which a node comes, through all calls.
     pub fn model_stmt(&self, node: NodeId) -> Option<&StmtPath> {
         let origin = self.origins.get(node.index())?;
-        let (mut stmt, mut call) = (&origin.stmt, origin.call);
-        while let Some(site) = call.and_then(|c| self.calls.get(c)) {
-            (stmt, call) = (&site.stmt, site.parent);
+        let (mut stmt, mut site) = (&origin.stmt, origin.site);
+        while let Some(call) = self.around(site).1 {
+            (stmt, site) = (&self.sites[call].stmt, self.sites[call].parent);
         }
         Some(stmt)
+    }
+
+    /// The turns of the repeats around a statement in its block or model, outermost first, and the call of this block;
+    /// `None` in the model itself. `site` is what the statement stands in.
+    pub fn around(&self, mut site: Option<usize>) -> (Vec<u32>, Option<usize>) {
+        let mut turns = Vec::new();
+        while let Some(turn) = site.and_then(|s| self.sites.get(s)).filter(|s| s.kind == SiteKind::Turn) {
+            turns.push(turn.index);
+            site = turn.parent;
+        }
+        turns.reverse();
+        (turns, site)
     }
 }
 
@@ -121,14 +127,11 @@ pub fn expand(module: &Module) -> Expansion {
         nesting: 0,
         stopped: false,
         guessed: false,
-        calls: Vec::new(),
-        call: None,
         opsets: Vec::new(),
         foreign: module.has_foreign(),
         taps: None,
         sites: Vec::new(),
         site: None,
-        turns: Vec::new(),
         stmt: StmtPath { item: 0, steps: Vec::new() },
         stmt_at: crate::syntax::At::default(),
         ran: reuse::Ran::of(module),
@@ -141,7 +144,7 @@ pub fn expand(module: &Module) -> Expansion {
     let failed = expander.faults.iter().any(Diagnostic::is_error);
     expander.late_paths();
     expander.name_faults();
-    let Expander { sketch, faults, calls, sites, opsets, .. } = expander;
+    let Expander { sketch, faults, sites, opsets, .. } = expander;
     let mut diagnostics = faults;
     let mut built = None;
     if let (Some(model), false) = (model, failed) {
@@ -156,7 +159,7 @@ pub fn expand(module: &Module) -> Expansion {
     diagnostics.sort_by_key(|d| d.span.as_ref().map_or(usize::MAX, |s| s.start));
     diagnostics.truncate(crate::MAX_FAULTS);
     let (graph, origins) = built.map_or((None, Vec::new()), |(graph, origins)| (Some(graph), origins));
-    Expansion { graph, origins, calls, sites, diagnostics }
+    Expansion { graph, origins, sites, diagnostics }
 }
 
 struct Expander<'m> {
@@ -175,8 +178,6 @@ struct Expander<'m> {
     stopped: bool,
     /// Whether the expression that was evaluated last rests on a guess.
     guessed: bool,
-    calls: Vec<CallSite>,
-    call: Option<usize>,
     opsets: Vec<(String, u32)>,
     /// Whether the module has operators that are carried.
     foreign: bool,
@@ -184,8 +185,6 @@ struct Expander<'m> {
     taps: Option<&'m [crate::syntax::Name]>,
     sites: Vec<Site>,
     site: Option<usize>,
-    /// The turns of the repeats around the statement that is run, in its block or model.
-    turns: Vec<u32>,
     /// The statement that is run.
     stmt: StmtPath,
     stmt_at: crate::syntax::At,

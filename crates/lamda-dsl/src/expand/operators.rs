@@ -77,10 +77,8 @@ impl<'m> Expander<'m> {
         for v in inputs {
             self.sketch.readers[v.index()] += 1;
         }
-        let types: Vec<&ValueType> = inputs.iter().map(|v| &self.sketch.types[v.index()]).collect();
-        let ty = match op.infer_values(&types).map(|mut types| types.pop()) {
-            Ok(Some(ty)) => ty,
-            Ok(None) => ValueType::Unknown,
+        let ty = match self.sketch.infer(&op, inputs) {
+            Ok(ty) => ty,
             Err(error) => return self.after_refusal(&error, step, word, &op, inputs, expect),
         };
         let too_many = ty.tensor().is_some_and(|t| elements(t.dims()) > MAX_ELEMENTS);
@@ -92,13 +90,12 @@ impl<'m> Expander<'m> {
         }
         let output = self.sketch.value(ty, expect.guess);
         let at = self.reusing.unwrap_or(self.stmt_at);
-        let (stmt, turns) = (self.stmt.clone(), self.turns.clone());
-        let origin = Origin { span: at.span(), stmt, call: self.call, site: self.site, turns };
+        let origin = Origin { span: at.span(), stmt: self.stmt.clone(), site: self.site };
         self.sketch.nodes.push(Pending {
             step,
             op,
             inputs: inputs.to_vec(),
-            outputs: vec![output],
+            outputs: output.0..output.0 + 1,
             auto_bias: expect.auto_bias,
             origin,
             subgraphs: Vec::new(),

@@ -74,11 +74,12 @@ impl<'m> Expander<'m> {
             return self.operator(call, op, at, frame, scope, value);
         }
         let first = self.sketch.nodes.len();
-        let index = self.sketch.counts.get(&(scope.level, op.name)).copied().unwrap_or(0);
+        let index = self.sketch.count(scope.level, op.name);
         let made = self.operator(call, op, at, frame, scope, value);
-        let step = Step { level: scope.level, name: op.name, index };
-        let what = What::Operator(call, op, at, frame.params.clone());
-        self.record(step, what, scope, first);
+        if let Some(step) = self.sketch.step_at(scope.level, op.name, index) {
+            let what = What::Operator(call, op, at, frame.params.clone());
+            self.record(step, what, scope, first);
+        }
         made
     }
 
@@ -164,7 +165,7 @@ impl<'m> Expander<'m> {
         let mut level = root;
         let mut found = None;
         for (i, (step, &(name, index))) in path.steps.iter().zip(&steps).enumerate() {
-            let several = self.sketch.counts.get(&(level, name)).is_some_and(|&n| n > 1);
+            let several = self.sketch.count(level, name) > 1;
             if several && step.index.is_none() {
                 let message = format!("there are several `{name}`");
                 let help = format!("say which, from 0: `{name}[0]`");
@@ -217,8 +218,9 @@ impl<'m> Expander<'m> {
     fn known_paths(&self, root: u32) -> Vec<String> {
         let prefix = self.sketch.prefix(root);
         let Some(ran) = &self.ran else { return Vec::new() };
-        let paths =
-            ran.entries.keys().map(|&(level, name, index)| self.sketch.path(Step { level, name, index }));
+        let paths = ran.entries.keys().filter_map(|&(level, name, index)| {
+            self.sketch.step_at(level, name, index).map(|step| self.sketch.path(step))
+        });
         let mut known: Vec<String> =
             paths.filter_map(|p| p.strip_prefix(&prefix).map(str::to_owned)).collect();
         known.sort_unstable();

@@ -3,7 +3,7 @@
 use super::eval::Val;
 use super::reuse;
 use super::sketch::{Guess, ValId};
-use super::{CallSite, Expander, MAX_NESTING, MAX_STEPS, MAX_TURNS, Site};
+use super::{Expander, MAX_NESTING, MAX_STEPS, MAX_TURNS, Site, SiteKind};
 use crate::syntax::{Arg, At, Block, Body, Call, Repeat, Stmt, StmtKind, StmtPath, Value};
 use crate::table;
 use lamda_ir::{Code, Diagnostic};
@@ -195,11 +195,9 @@ impl<'m> Expander<'m> {
                 break;
             }
             let inner = Scope { turn: Some((turn, turns)), channels_of: Some(value), ..scope };
-            let outer = self.enter(turn);
-            self.turns.push(turn as u32);
+            let outer = self.enter(SiteKind::Turn, turn);
             value = self.body(&repeat.body, 0, frame, inner, value);
             self.site = outer;
-            self.turns.pop();
         }
         value
     }
@@ -252,7 +250,7 @@ impl<'m> Expander<'m> {
         let equal = lists.first().copied().filter(|n| lists.iter().all(|m| m == n));
         match equal.filter(|_| scope.turn.is_none()) {
             None => {
-                let outer = self.enter(0);
+                let outer = self.enter(SiteKind::Call, 0);
                 value = self.block_call(call, item, block, frame, scope, value);
                 self.site = outer;
                 value
@@ -260,7 +258,7 @@ impl<'m> Expander<'m> {
             Some(calls) => {
                 for i in 0..calls {
                     let scope = Scope { turn: Some((i, calls)), ..scope };
-                    let outer = self.enter(i);
+                    let outer = self.enter(SiteKind::Call, i);
                     value = self.block_call(call, item, block, frame, scope, value);
                     self.site = outer;
                 }
@@ -304,25 +302,20 @@ impl<'m> Expander<'m> {
             self.record(step, reuse::What::Call(&block.body, inner.params), inside, first);
             return made;
         }
-        let outer_turns = std::mem::take(&mut self.turns);
-        self.calls.push(CallSite { stmt: self.stmt.clone(), parent: self.call, turns: outer_turns.clone() });
-        let outer_call = self.call.replace(self.calls.len() - 1);
         let outer_stmt = std::mem::replace(&mut self.stmt, StmtPath { item, steps: Vec::new() });
         let outer_at = self.stmt_at;
         let made = self.body(&block.body, 0, &mut inner, inside, value);
         self.record(step, reuse::What::Call(&block.body, inner.params), inside, first);
-        self.call = outer_call;
-        self.turns = outer_turns;
         self.stmt = outer_stmt;
         self.stmt_at = outer_at;
         made
     }
 
     /// Enters a turn or a call of the statement that is run; returns the site to go back to.
-    fn enter(&mut self, index: usize) -> Option<usize> {
+    fn enter(&mut self, kind: SiteKind, index: usize) -> Option<usize> {
         let outer = self.site;
         if self.reusing.is_none() {
-            self.sites.push(Site { stmt: self.stmt.clone(), index: index as u32, parent: outer });
+            self.sites.push(Site { kind, stmt: self.stmt.clone(), index: index as u32, parent: outer });
             self.site = Some(self.sites.len() - 1);
         }
         outer

@@ -4,6 +4,7 @@ use super::Origin;
 use lamda_ir::op::{Attribute, Op, Subgraph};
 use lamda_ir::{Dim, Graph, OpError, TensorType, ValueId, ValueType};
 use std::collections::HashMap;
+use std::ops::Range;
 
 /// A value of the sketch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -40,13 +41,16 @@ pub(super) struct Step<'m> {
     pub(super) level: u32,
     pub(super) name: &'m str,
     pub(super) index: u32,
+    /// Where it is counted how many of its name the level has.
+    counter: u32,
 }
 
 pub(super) struct Pending<'m> {
     pub(super) step: Step<'m>,
     pub(super) op: Op,
     pub(super) inputs: Vec<ValId>,
-    pub(super) outputs: Vec<ValId>,
+    /// The numbers of the values that it makes.
+    pub(super) outputs: Range<u32>,
     /// Whether the bias depends on what reads it.
     pub(super) auto_bias: bool,
     pub(super) origin: Origin,
@@ -80,22 +84,25 @@ pub(super) struct Sketch<'m> {
     levels: Vec<Option<Step<'m>>>,
     /// The level that hangs on a step.
     pub(super) children: HashMap<(u32, &'m str, u32), u32>,
-    pub(super) counts: HashMap<(u32, &'m str), u32>,
+    /// The counter of a name in a level.
+    counters: HashMap<(u32, &'m str), u32>,
+    counts: Vec<u32>,
 }
 
 impl<'m> Sketch<'m> {
     pub(super) fn new() -> Sketch<'m> {
         Sketch {
-            types: Vec::new(),
-            guesses: Vec::new(),
-            readers: Vec::new(),
-            nodes: Vec::new(),
+            types: Vec::with_capacity(128),
+            guesses: Vec::with_capacity(128),
+            readers: Vec::with_capacity(128),
+            nodes: Vec::with_capacity(128),
             emitted: 0,
             inputs: Vec::new(),
             outputs: Vec::new(),
             levels: vec![None],
-            children: HashMap::new(),
-            counts: HashMap::new(),
+            children: HashMap::with_capacity(64),
+            counters: HashMap::with_capacity(128),
+            counts: Vec::new(),
         }
     }
 
@@ -122,9 +129,36 @@ impl<'m> Sketch<'m> {
 
     /// The next step of a name in a level.
     pub(super) fn step(&mut self, level: u32, name: &'m str) -> Step<'m> {
-        let count = self.counts.entry((level, name)).or_insert(0);
+        let counter = *self.counters.entry((level, name)).or_insert_with(|| {
+            self.counts.push(0);
+            self.counts.len() as u32 - 1
+        });
+        let count = &mut self.counts[counter as usize];
         *count += 1;
-        Step { level, name, index: *count - 1 }
+        Step { level, name, index: *count - 1, counter }
+    }
+
+    /// How many steps of a name a level has.
+    pub(super) fn count(&self, level: u32, name: &str) -> u32 {
+        self.counters.get(&(level, name)).map_or(0, |counter| self.counts[*counter as usize])
+    }
+
+    /// The step of a name and a number, when there was one.
+    pub(super) fn step_at(&self, level: u32, name: &'m str, index: u32) -> Option<Step<'m>> {
+        let counter = *self.counters.get(&(level, name))?;
+        (index < self.counts[counter as usize]).then_some(Step { level, name, index, counter })
+    }
+
+    /// The type that an operator makes first of values.
+    pub(super) fn infer(&self, op: &Op, inputs: &[ValId]) -> Result<ValueType, OpError> {
+        let ty = |v: &ValId| &self.types[v.index()];
+        let made = match inputs {
+            // Most operators take one or two values: no list for these.
+            [a] => op.infer_values(&[ty(a)])?,
+            [a, b] => op.infer_values(&[ty(a), ty(b)])?,
+            _ => op.infer_values(&inputs.iter().map(ty).collect::<Vec<_>>())?,
+        };
+        Ok(made.into_iter().next().unwrap_or(ValueType::Unknown))
     }
 
     /// A level that hangs on a step.
@@ -137,15 +171,20 @@ impl<'m> Sketch<'m> {
 
     /// The path of a step, when all steps are known.
     pub(super) fn path(&self, step: Step<'m>) -> String {
-        let mut out = match self.levels[step.level as usize] {
-            Some(parent) => self.path(parent) + ".",
-            None => String::new(),
-        };
-        out += step.name;
-        if self.counts.get(&(step.level, step.name)).is_some_and(|&n| n > 1) {
-            out += &format!("[{}]", step.index);
+        self.path_in(&self.prefix(step.level), step)
+    }
+
+    /// The path of a step in a level whose paths begin with `prefix`.
+    fn path_in(&self, prefix: &str, step: Step<'_>) -> String {
+        let mut path = String::with_capacity(prefix.len() + step.name.len() + 4);
+        path += prefix;
+        path += step.name;
+        if self.counts[step.counter as usize] > 1 {
+            path.push('[');
+            path += &step.index.to_string();
+            path.push(']');
         }
-        out
+        path
     }
 
     /// What paths in a level begin with.
@@ -157,17 +196,15 @@ impl<'m> Sketch<'m> {
     pub(super) fn graph(mut self, name: &str) -> Result<(Graph, Vec<Origin>), OpError> {
         self.settle_biases();
         let mut graph = Graph::new(name);
+        graph.reserve(self.nodes.len());
         let mut ids = vec![None; self.types.len()];
-        for (name, id) in &self.inputs {
-            ids[id.index()] = Some(graph.add_input(name.clone(), self.types[id.index()].clone()));
+        for (name, id) in std::mem::take(&mut self.inputs) {
+            ids[id.index()] = Some(graph.add_input(name, self.types[id.index()].clone()));
         }
-        let mut names = Names { prefixes: vec![None; self.levels.len()] };
+        let prefixes = self.prefixes();
         let mut origins = Vec::with_capacity(self.nodes.len());
-        let nodes = std::mem::take(&mut self.nodes);
-        let mut paths: Vec<String> = Vec::with_capacity(nodes.len());
-        for node in nodes {
-            origins.push(node.origin.clone());
-            self.build(node, &mut graph, &mut ids, &mut names, &mut paths)?;
+        for node in std::mem::take(&mut self.nodes) {
+            origins.push(self.build(node, &mut graph, &mut ids, &prefixes)?);
         }
         for (name, id) in &self.outputs {
             let made = ids[id.index()].ok_or(OpError::ForeignValue { value: id.0 })?;
@@ -176,19 +213,27 @@ impl<'m> Sketch<'m> {
         Ok((graph, origins))
     }
 
-    /// Adds a node with the graphs inside it; `ids` are the values of the graph it is added to.
+    /// What paths begin with, by level. A level has a higher number than the one that it hangs in.
+    fn prefixes(&self) -> Vec<String> {
+        let mut prefixes: Vec<String> = Vec::with_capacity(self.levels.len());
+        for step in &self.levels {
+            let prefix = step.map(|step| self.path_in(&prefixes[step.level as usize], step) + ".");
+            prefixes.push(prefix.unwrap_or_default());
+        }
+        prefixes
+    }
+
+    /// Adds a node with the graphs inside it; `ids` are the values of the graph it is added to. The types of what it
+    /// makes are moved.
     fn build(
-        &self,
+        &mut self,
         node: Pending<'m>,
         graph: &mut Graph,
         ids: &mut [Option<ValueId>],
-        names: &mut Names,
-        paths: &mut Vec<String>,
-    ) -> Result<(), OpError> {
+        prefixes: &[String],
+    ) -> Result<Origin, OpError> {
         let missing = |v: &ValId| OpError::ForeignValue { value: v.0 };
-        let path = names.path(self, node.step);
-        let inputs: Vec<ValueId> =
-            node.inputs.iter().map(|v| ids[v.index()].ok_or_else(|| missing(v))).collect::<Result<_, _>>()?;
+        let path = self.path_in(&prefixes[node.step.level as usize], node.step);
         let mut op = node.op;
         for inner in node.subgraphs {
             let mut sub = Graph::new(inner.name);
@@ -199,12 +244,12 @@ impl<'m> Sketch<'m> {
             let mut captures = Vec::with_capacity(inner.captured.len());
             for (i, id) in inner.captured.iter().enumerate() {
                 captures.push(node.inputs.iter().rposition(|v| v == id).ok_or_else(|| missing(id))?);
+                let around = ids[id.index()].ok_or_else(|| missing(id))?;
                 own[id.index()] =
-                    Some(sub.add_input(format!("captured.{i}"), self.types[id.index()].clone()));
+                    Some(sub.add_input(format!("captured.{i}"), graph.value(around).ty.clone()));
             }
-            let mut inside = Vec::with_capacity(inner.nodes.len());
             for node in inner.nodes {
-                self.build(node, &mut sub, &mut own, names, &mut inside)?;
+                self.build(node, &mut sub, &mut own, prefixes)?;
             }
             for (name, id) in &inner.outputs {
                 sub.add_output(name.clone(), own[id.index()].ok_or_else(|| missing(id))?);
@@ -214,13 +259,18 @@ impl<'m> Sketch<'m> {
                 op.attributes.push((inner.name.to_owned(), sub));
             }
         }
-        let weights = node.shares.and_then(|first| paths.get(first as usize)).unwrap_or(&path).clone();
-        let id = graph.add_shared(path.clone(), weights, op, &inputs)?;
-        paths.push(path);
-        for (made, output) in node.outputs.iter().zip(graph.node(id).outputs.clone()) {
-            ids[made.index()] = Some(output);
+        let shared = node.shares.and_then(|first| graph.nodes().get(first as usize));
+        let weights = shared.map_or(&path, |first| &first.path).clone();
+        let inputs = node.inputs.into_iter().map(|v| ids[v.index()].ok_or_else(|| missing(&v)));
+        let inputs = inputs.collect::<Result<Vec<ValueId>, _>>()?;
+        let outputs = node.outputs.start as usize..node.outputs.end as usize;
+        let types = self.types[outputs.clone()].iter_mut();
+        let types = types.map(|ty| std::mem::replace(ty, ValueType::Unknown));
+        let id = graph.add_inferred(path, weights, op, inputs, types)?;
+        for (made, output) in ids[outputs].iter_mut().zip(&graph.node(id).outputs) {
+            *made = Some(*output);
         }
-        Ok(())
+        Ok(node.origin)
     }
 
     /// `bias=auto`: none where a batch-norm, and nothing else, reads the value.
@@ -231,26 +281,6 @@ impl<'m> Sketch<'m> {
             normalised[id.index()] = false;
         }
         settle(&mut self.nodes, &normalised, &self.readers);
-    }
-}
-
-/// The beginnings of paths, by level.
-struct Names {
-    prefixes: Vec<Option<String>>,
-}
-
-impl Names {
-    fn path(&mut self, sketch: &Sketch<'_>, step: Step<'_>) -> String {
-        let prefix = self.prefixes[step.level as usize].get_or_insert_with(|| {
-            sketch.levels[step.level as usize].map_or_else(String::new, |step| sketch.path(step) + ".")
-        });
-        let mut path = String::with_capacity(prefix.len() + step.name.len() + 4);
-        path += prefix;
-        path += step.name;
-        if sketch.counts.get(&(step.level, step.name)).is_some_and(|&n| n > 1) {
-            path += &format!("[{}]", step.index);
-        }
-        path
     }
 }
 
@@ -269,7 +299,7 @@ fn mark_normalised(nodes: &[Pending<'_>], normalised: &mut [bool]) {
 fn settle(nodes: &mut [Pending<'_>], normalised: &[bool], readers: &[u32]) {
     let mut withouts = Vec::with_capacity(nodes.len());
     for node in nodes {
-        let output = node.outputs[0].index();
+        let output = node.outputs.start as usize;
         // Shared weights have the bias of the node that has them first.
         let own = normalised[output] && readers[output] == 1;
         let without = node.shares.and_then(|first| withouts.get(first as usize).copied()).unwrap_or(own);

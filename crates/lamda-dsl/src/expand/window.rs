@@ -30,7 +30,7 @@ impl<'m> Expander<'m> {
             Some(_) => self.sizes(given, op, "d", rank)?,
             None => vec![1; rank],
         };
-        let mut window = Window { kernel, stride, dilation, pads: vec![(0, 0); rank] };
+        let mut window = Window { kernel, stride, dilation, pads: Vec::new() };
         let guess = self.sketch.guesses[value.index()];
         if !guess.rest && self.stride_on_unit(given, op, &window, &spatial, step) {
             return None;

@@ -205,10 +205,17 @@ impl Op {
             }
             Op::Opaque(op) => Ok(opaque_infer::infer(op, inputs)),
             _ => {
-                let tensors: Option<Vec<&TensorType>> = inputs.iter().map(|t| t.tensor()).collect();
-                let tensors = tensors.ok_or(OpError::NotATensor)?;
                 let Some(operator) = self.operator() else { return Err(OpError::NotATensor) };
-                Ok(operator.infer(&tensors)?.into_iter().map(ValueType::Tensor).collect())
+                let made = match inputs {
+                    // Most operators take one or two values: no list for these.
+                    [ValueType::Tensor(a)] => operator.infer(&[a])?,
+                    [ValueType::Tensor(a), ValueType::Tensor(b)] => operator.infer(&[a, b])?,
+                    _ => {
+                        let tensors: Option<Vec<&TensorType>> = inputs.iter().map(|t| t.tensor()).collect();
+                        operator.infer(&tensors.ok_or(OpError::NotATensor)?)?
+                    }
+                };
+                Ok(made.into_iter().map(ValueType::Tensor).collect())
             }
         }
     }

@@ -32,11 +32,10 @@ pub(super) fn with_positions(x: &TensorType, channels: Option<usize>, positions:
     let dim = |axis: usize| x.dims().get(axis).cloned().unwrap_or(Dim::Unknown);
     let batch = dim(0);
     let channels = channels.map_or_else(|| dim(x.channel_axis().unwrap_or(1)), Dim::Known);
-    x.with_shape(if x.layout == Layout::Sequence {
-        [vec![batch], positions, vec![channels]].concat()
-    } else {
-        [vec![batch, channels], positions].concat()
-    })
+    let mut shape = positions;
+    shape.insert(0, batch);
+    shape.insert(if x.layout == Layout::Sequence { shape.len() } else { 1 }, channels);
+    x.with_shape(shape)
 }
 
 /// A value with its channels on axis 1.
