@@ -17,7 +17,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     let options = Options::read()?;
     let mut texts = files("good")?;
     let edits = files("edits")?;
-    let models: Vec<String> = edits.iter().filter_map(|t| t.split_once(properties::EDITS)).map(|(m, _)| m.into()).collect();
+    let models: Vec<String> =
+        edits.iter().filter_map(|t| t.split_once(properties::EDITS)).map(|(m, _)| m.into()).collect();
     let scripts: Vec<String> = edits.iter().filter_map(|t| script(t)).collect();
     texts.extend(models);
     match options.words.first().map(String::as_str) {
@@ -65,13 +66,44 @@ fn changes(paths: &[String], scripts: &[String], rng: &mut Rng) -> String {
         return mutate::text(scripts, rng);
     }
     let pieces = [
-        "se", "relu", "conv c_in; bn", "conv 24 k=3; relu", "skip { conv c_in }", "skip? { dwconv s=2 }", "id", "",
-        "repeat 2 { conv 8 k=3 }", "cat { } { conv 8 }", "head: conv 8", "as y; relu; add @y", "b 8", "dropout",
-        "linear 7", "mul { } { gap; linear c_in; sigmoid }",
+        "se",
+        "relu",
+        "conv c_in; bn",
+        "conv 24 k=3; relu",
+        "skip { conv c_in }",
+        "skip? { dwconv s=2 }",
+        "id",
+        "",
+        "repeat 2 { conv 8 k=3 }",
+        "cat { } { conv 8 }",
+        "head: conv 8",
+        "as y; relu; add @y",
+        "b 8",
+        "dropout",
+        "linear 7",
+        "mul { } { gap; linear c_in; sigmoid }",
     ];
     let settings = [
-        "c=8", "c=16", "k=3", "k=5", "k=3x1", "s=1", "s=2", "s=[2, 1]", "op=hswish", "op=conv", "e=2", "g=2", "bias=true", "h=2",
-        "c=[8, 16]", "c=c_in", "d=2", "p=0", "n=2", "f=3",
+        "c=8",
+        "c=16",
+        "k=3",
+        "k=5",
+        "k=3x1",
+        "s=1",
+        "s=2",
+        "s=[2, 1]",
+        "op=hswish",
+        "op=conv",
+        "e=2",
+        "g=2",
+        "bias=true",
+        "h=2",
+        "c=[8, 16]",
+        "c=c_in",
+        "d=2",
+        "p=0",
+        "n=2",
+        "f=3",
     ];
     let mut script = String::new();
     for _ in 0..=rng.below(4) {
