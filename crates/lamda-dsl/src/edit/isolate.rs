@@ -180,7 +180,8 @@ impl Isolator<'_> {
         };
         if tag.index.is_empty() {
             let mut all: Option<Demand> = None;
-            let found: HashSet<u32> = demand.have.iter().filter(|k| k[0].0 == old).map(|k| k[0].1).collect();
+            let found: HashSet<u32> =
+                demand.have.iter().filter_map(|k| k.first()).filter(|k| k.0 == old).map(|k| k.1).collect();
             for index in found {
                 let inside = enter(index);
                 match &mut all {

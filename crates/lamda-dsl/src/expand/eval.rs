@@ -111,7 +111,7 @@ impl<'m> Expander<'m> {
             let help = format!("give {turns} values, or two: the first turn's and all others'");
             self.refuse(Code::ListLength, at, message, help);
         }
-        let index = if values.len() == turns { turn } else { turn.min(values.len() - 1) };
+        let index = if values.len() == turns { turn } else { turn.min(values.len().saturating_sub(1)) };
         values.get(index).unwrap_or(value)
     }
 

@@ -19,8 +19,16 @@ impl<'m> Expander<'m> {
         }
         let first = inputs.first().and_then(|v| self.sketch.tensor(*v));
         let (message, help) = self.explain(error, word, first, inputs);
-        let fault = Diagnostic::error(code(error), message).at(at.span()).help(help);
+        let code = if self.mixes_types(error, inputs) { Code::WrongDType } else { code(error) };
+        let fault = Diagnostic::error(code, message).at(at.span()).help(help);
         self.report(fault, Some(step));
+    }
+
+    /// Whether a join fails for the element types of its values, whatever their sizes.
+    fn mixes_types(&self, error: &OpError, inputs: &[ValId]) -> bool {
+        let mut types = inputs.iter().filter_map(|v| self.sketch.tensor(*v)).map(|t| t.dtype);
+        let first = types.next();
+        matches!(error, OpError::Join { .. }) && types.any(|t| Some(t) != first)
     }
 
     fn explain(
@@ -31,6 +39,12 @@ impl<'m> Expander<'m> {
         inputs: &[ValId],
     ) -> (String, String) {
         match error {
+            OpError::Join { .. } if self.mixes_types(error, inputs) => {
+                let types: Vec<String> =
+                    inputs.iter().map(|v| self.sketch.types[v.index()].to_string()).collect();
+                let message = format!("`{word}` joins {}", types.join(" with "));
+                (message, "join values of one element type: declare the inputs so".to_owned())
+            }
             OpError::Join { .. } => {
                 let shapes: Vec<String> =
                     inputs.iter().map(|v| shape(&self.sketch.types[v.index()])).collect();

@@ -432,6 +432,12 @@ impl<'m> Expander<'m> {
             );
             return None;
         }
-        Some(super::eval::round8(c / r) as usize)
+        let narrow = super::eval::round8(c / r);
+        if narrow > MAX_WIDTH as f64 {
+            let message = format!("`se` widens {c} channels to {}", crate::print::number(narrow));
+            self.refuse(Code::BadWidth, at, message, "take r of at least 1, or give the width by `w=`");
+            return None;
+        }
+        Some(narrow as usize)
     }
 }

@@ -198,6 +198,11 @@ impl<'m> Expander<'m> {
             self.refuse(Code::UnknownName, path.at, message, help);
             return;
         }
+        // Said once: in many turns, the search for the nearest path is slow.
+        let told = |f: &Diagnostic| f.code == Code::UnknownName && f.span == Some(path.at.span());
+        if self.faults.iter().any(told) {
+            return;
+        }
         let message = format!("nothing before this has the path `{path}`");
         let near =
             nearest(&path.to_string(), self.known_paths(root).iter().map(String::as_str)).map(str::to_owned);

@@ -194,7 +194,7 @@ impl<'m> Expander<'m> {
 fn upper(kernel: usize, stride: usize, dilation: usize, size: Option<usize>) -> Option<(usize, usize)> {
     let reach = dilation * (kernel - 1);
     let total = match size {
-        Some(n) => ((n.div_ceil(stride) - 1) * stride + reach + 1).saturating_sub(n),
+        Some(n) => (n.div_ceil(stride).saturating_sub(1) * stride + reach + 1).saturating_sub(n),
         None if stride == 1 => reach,
         None => return None,
     };

@@ -9,9 +9,9 @@ use crate::table;
 /// A number as the language writes it: whole where it is whole, with an exponent where it is small.
 pub(crate) fn number(n: f64) -> String {
     match n {
-        _ if n != 0.0 && n.abs() < 1e-3 => format!("{n:e}"),
+        _ if n != 0.0 && n.abs() < 1e-3 || n.abs() >= 2f64.powi(65) => format!("{n:e}"),
         // Every digit, so that limits of 64 bits are seen to be such.
-        _ if n.fract() == 0.0 && n.abs() < 2f64.powi(65) => format!("{}", n as i128),
+        _ if n.fract() == 0.0 => format!("{}", n as i128),
         _ => format!("{n}"),
     }
 }
