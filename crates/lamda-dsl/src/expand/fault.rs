@@ -19,16 +19,16 @@ impl<'m> Expander<'m> {
         }
         let first = inputs.first().and_then(|v| self.sketch.tensor(*v));
         let (message, help) = self.explain(error, word, first, inputs);
-        let code = if self.mixes_types(error, inputs) { Code::WrongDType } else { code(error) };
+        let code = if self.mixes_types(error, word, inputs) { Code::WrongDType } else { code(error) };
         let fault = Diagnostic::error(code, message).at(at.span()).help(help);
         self.report(fault, Some(step));
     }
 
-    /// Whether a join fails for the element types of its values, whatever their sizes.
-    fn mixes_types(&self, error: &OpError, inputs: &[ValId]) -> bool {
+    /// Whether values of different element types are joined; the mask of an attention is of another by right.
+    fn mixes_types(&self, error: &OpError, word: &str, inputs: &[ValId]) -> bool {
         let mut types = inputs.iter().filter_map(|v| self.sketch.tensor(*v)).map(|t| t.dtype);
         let first = types.next();
-        matches!(error, OpError::Join { .. }) && types.any(|t| Some(t) != first)
+        matches!(error, OpError::Join { .. }) && word != "attention" && types.any(|t| Some(t) != first)
     }
 
     fn explain(
@@ -39,7 +39,7 @@ impl<'m> Expander<'m> {
         inputs: &[ValId],
     ) -> (String, String) {
         match error {
-            OpError::Join { .. } if self.mixes_types(error, inputs) => {
+            OpError::Join { .. } if self.mixes_types(error, word, inputs) => {
                 let types: Vec<String> =
                     inputs.iter().map(|v| self.sketch.types[v.index()].to_string()).collect();
                 let message = format!("`{word}` joins {}", types.join(" with "));

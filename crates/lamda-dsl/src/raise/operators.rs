@@ -216,6 +216,10 @@ fn padding(call: Call, w: &Window, input: &TensorType) -> Call {
     if (0..w.pads.len()).all(|a| w.pads[a] == same(a)) {
         return call;
     }
+    let causal = |a: usize| w.pads[a] == (w.dilation[a] * (w.kernel[a] - 1), 0);
+    if (0..w.pads.len()).all(causal) {
+        return call.arg(Arg::named("p", Value::name("causal")));
+    }
     call.arg(Arg::named("p", sides(&w.pads)))
 }
 

@@ -19,7 +19,10 @@ pub(crate) fn onnx(input: &[u8]) -> Result<bool, String> {
     let again = import(&bytes).map_err(|e| format!("exported, it is not imported: {e}"))?;
     let deployed = deployed(&read.graph, &read.weights)?;
     if structural_hash(&again.graph) != deployed {
-        return Err(format!("exported and imported, it is another network: {}", differs(&read.graph, &again.graph)));
+        return Err(format!(
+            "exported and imported, it is another network: {}",
+            differs(&read.graph, &again.graph)
+        ));
     }
     Ok(true)
 }

@@ -149,8 +149,11 @@ impl<'a> Converter<'a> {
         let rank = self.rank(first);
         let axis = axis(int(node, "axis", 0), rank)?;
         let (mut values, mut pooled) = (Vec::with_capacity(parts.len()), None);
-        if parts.len() < 2 || axis == 0 {
-            return untranslated("it joins along the batch, or nothing");
+        if parts.len() == 1 {
+            return self.bind(node, first);
+        }
+        if axis == 0 {
+            return untranslated("it joins along the batch");
         }
         for part in parts {
             let (v, rank) = self.either(part)?;
