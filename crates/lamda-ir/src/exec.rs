@@ -4,7 +4,7 @@
 use crate::graph::{Graph, ValueId};
 use crate::op::{Op, OpError};
 use crate::tensor::Tensor;
-use crate::types::{Layout, TensorType};
+use crate::types::{Dim, Layout, TensorType};
 use crate::weights::{Weights, WeightsError};
 use std::collections::HashMap;
 
@@ -95,9 +95,9 @@ pub fn execute_all(
         return Err(ExecError::Shape);
     }
     let mut values = HashMap::new();
+    let mut named = HashMap::new();
     for ((_, id), tensor) in graph.inputs().iter().zip(inputs) {
-        let fits = graph.tensor_type(*id).and_then(|t| t.sizes(tensor.shape().first().copied().unwrap_or(0)));
-        if fits.as_deref() != Some(tensor.shape()) {
+        if !graph.tensor_type(*id).is_some_and(|t| fits(t, tensor.shape(), &mut named)) {
             return Err(ExecError::Shape);
         }
         values.insert(*id, tensor.clone());
@@ -119,4 +119,14 @@ pub fn execute_all(
         values.insert(node.outputs[0], made);
     }
     Ok(values)
+}
+
+/// Whether a tensor has the sizes of a type; a name stands for one size in all inputs.
+fn fits<'g>(ty: &'g TensorType, sizes: &[usize], named: &mut HashMap<&'g str, usize>) -> bool {
+    let Some(dims) = ty.shape.as_ref().filter(|dims| dims.len() == sizes.len()) else { return false };
+    dims.iter().zip(sizes).all(|(dim, &size)| match dim {
+        Dim::Known(n) => *n == size,
+        Dim::Symbol(name) => *named.entry(name).or_insert(size) == size,
+        Dim::Unknown => true,
+    })
 }

@@ -18,6 +18,7 @@ mod hash;
 pub mod op;
 mod pass;
 mod patch;
+mod symbol;
 mod tensor;
 mod types;
 mod verify;

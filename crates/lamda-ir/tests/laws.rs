@@ -32,7 +32,7 @@ fn random_graph(seed: u64) -> Graph {
                 let side = g.add(format!("n{step}.act"), Activation::Tanh, &[x]).unwrap();
                 g.add(format!("n{step}.cat"), Concat { axis: 1 }, &[side, x])
             }
-            2 if rank > 0 => {
+            2 if rank > 0 && g.tensor_type(x).is_some_and(|t| t.layout != Layout::Sequence) => {
                 let squeezed = g.add(format!("n{step}.gap"), GlobalPool::Average, &[x]).unwrap();
                 let gate = g.add(format!("n{step}.gate"), Activation::Sigmoid, &[squeezed]).unwrap();
                 g.add(format!("n{step}.mul"), Arithmetic::Mul, &[x, gate])
@@ -62,7 +62,7 @@ fn random_op(rng: &mut Pcg64Mcg, c: usize, rank: usize) -> Op {
             _ => Activation::PLAIN[rng.random_range(0..8)].into(),
         };
     }
-    match rng.random_range(0..12) {
+    match rng.random_range(0..17) {
         0 | 1 => {
             let mut window = window(rng);
             window.dilation[0] = rng.random_range(1..=2);
@@ -80,6 +80,11 @@ fn random_op(rng: &mut Pcg64Mcg, c: usize, rank: usize) -> Op {
         8 => ChannelSlice { start: c / 2, len: c - c / 2 }.into(),
         9 => Upsample { factor: 2 }.into(),
         10 => Activation::LeakyRelu { alpha: 0.1 }.into(),
+        11 => AxisMean { axes: vec![1 + rank] }.into(),
+        12 => Pad { pads: vec![(1, 2); rank], mode: PadMode::Edge }.into(),
+        13 => Crop { sides: vec![(1, 1); rank] }.into(),
+        14 => Tokens::Width.into(),
+        15 => Transpose { perm: [&[0, 1][..], &(2..rank + 2).rev().collect::<Vec<_>>()].concat() }.into(),
         _ => Activation::PLAIN[rng.random_range(0..8)].into(),
     }
 }

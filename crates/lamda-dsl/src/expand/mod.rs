@@ -7,6 +7,7 @@
 mod eval;
 mod fault;
 mod joins;
+mod moves;
 mod operators;
 mod run;
 mod sketch;
@@ -14,6 +15,7 @@ mod window;
 
 pub(crate) use eval::round8;
 pub(crate) use joins::axis_word;
+pub(crate) use moves::{Open, mean_axes, open_tokens};
 
 use crate::check::{Found, check_module};
 use crate::syntax::{Model, Module, Output, Size, StmtPath, TypeNote};

@@ -100,6 +100,13 @@ impl<'m> Sketch<'m> {
         self.types[id.index()].tensor()
     }
 
+    /// The node that makes a value, if one does.
+    pub(super) fn producer(&self, id: ValId) -> Option<&Pending<'m>> {
+        // Nodes make their values in order.
+        let at = self.nodes.binary_search_by_key(&id.0, |node| node.output.0).ok()?;
+        self.nodes.get(at)
+    }
+
     /// The next step of a name in a level.
     pub(super) fn step(&mut self, level: u32, name: &'m str) -> Step<'m> {
         let count = self.counts.entry((level, name)).or_insert(0);

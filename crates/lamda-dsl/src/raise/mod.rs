@@ -5,6 +5,7 @@
 //! again where the nesting does not reach it is named by `as` and read by `@`. Blocks, repeats and labels are not found.
 
 mod flow;
+mod moves;
 mod operators;
 
 use crate::expand::axis_word;
@@ -319,7 +320,7 @@ fn input(graph: &Graph, name: &str, id: ValueId, taken: &mut HashSet<String>) ->
     Ok(Input { name: free_name(name, taken).as_str().into(), ty })
 }
 
-fn is_name(text: &str) -> bool {
+pub(super) fn is_name(text: &str) -> bool {
     text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
         && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
 }

@@ -39,6 +39,17 @@ pub(super) fn statement(graph: &Graph, id: NodeId) -> Result<Stmt, RaiseError> {
         Op::ChannelShuffle(shuffle) => Call::new("shuffle").arg(Arg::plain(shuffle.groups)),
         Op::ChannelSlice(slice) => part(slice.start, slice.len, input.channels()),
         Op::Upsample(Upsample { factor }) => Call::new("upsample").arg(Arg::plain(*factor)),
+        Op::AxisMean(_)
+        | Op::Cast(_)
+        | Op::Crop(_)
+        | Op::DepthToSpace(_)
+        | Op::Grid(_)
+        | Op::Pad(_)
+        | Op::Reinterpret(_)
+        | Op::Reshape(_)
+        | Op::SpaceToDepth(_)
+        | Op::Tokens(_)
+        | Op::Transpose(_) => super::moves::call(graph, node, input).ok_or_else(refused)?,
         Op::Arithmetic(_) | Op::Concat(_) | Op::Opaque(_) => return Err(refused()),
     };
     Ok(call.into())
@@ -53,7 +64,7 @@ fn activation_call(activation: Activation) -> Call {
 }
 
 /// An argument, unless it is the default.
-fn number(call: Call, name: Option<&str>, value: f64, default: f64) -> Call {
+pub(super) fn number(call: Call, name: Option<&str>, value: f64, default: f64) -> Call {
     match name {
         _ if value == default => call,
         Some(name) => call.arg(Arg::named(name, value)),
@@ -117,7 +128,7 @@ fn sizes(call: Call, name: &str, sizes: &[usize], default: usize) -> Call {
 }
 
 /// One number where all axes agree.
-fn size(sizes: &[usize]) -> Value {
+pub(super) fn size(sizes: &[usize]) -> Value {
     match sizes {
         [first, rest @ ..] if rest.iter().all(|n| n == first) => (*first).into(),
         _ => Value::Size(sizes.iter().map(|&n| n as u32).collect()),

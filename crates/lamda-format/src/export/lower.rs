@@ -94,6 +94,17 @@ fn lower_node(b: &mut Builder<'_>, id: NodeId, node: &Node) -> Result<(), Export
             ];
             finish(b, node, "Resize", &inputs, attributes);
         }
+        Op::AxisMean(_)
+        | Op::Cast(_)
+        | Op::Crop(_)
+        | Op::DepthToSpace(_)
+        | Op::Grid(_)
+        | Op::Pad(_)
+        | Op::Reinterpret(_)
+        | Op::Reshape(_)
+        | Op::SpaceToDepth(_)
+        | Op::Tokens(_)
+        | Op::Transpose(_) => super::moves::lower(b, node, ty),
     }
     Ok(())
 }

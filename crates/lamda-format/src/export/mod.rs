@@ -11,6 +11,7 @@
 mod builder;
 mod form;
 mod lower;
+mod moves;
 
 use crate::onnx_types::value_info;
 use crate::proto::{GraphProto, ModelProto, OperatorSetIdProto};
@@ -23,6 +24,9 @@ use std::sync::Arc;
 
 /// The version of ONNX's standard operators that is written, unless the model needs a newer one.
 pub const OPSET: i64 = 17;
+
+/// What a file that is written here says of its origin.
+pub(crate) const PRODUCER: &str = "lamda";
 
 /// The version of the standard operators for models with a dilated average pool.
 const DILATED_POOL_OPSET: i64 = 19;
@@ -104,7 +108,7 @@ pub fn export(graph: &Graph, weights: &Weights, options: &ExportOptions) -> Resu
     };
     let model = ModelProto {
         ir_version: Some(if opset > OPSET { 9 } else { 8 }),
-        producer_name: Some("lamda".to_owned()),
+        producer_name: Some(PRODUCER.to_owned()),
         producer_version: Some(env!("CARGO_PKG_VERSION").to_owned()),
         opset_import,
         graph: Some(GraphProto {
@@ -135,7 +139,7 @@ fn check_types(graph: &Graph) -> Result<(), ExportError> {
             return Err(ExportError::UntypedInput { name: name.clone() });
         }
     }
-    for node in graph.nodes().iter().filter(|n| !matches!(n.op, Op::Opaque(_))) {
+    for node in graph.nodes().iter().filter(|n| !matches!(n.op, Op::Opaque(_)) && !moves::any_type(&n.op)) {
         let other = node.inputs.iter().filter_map(|v| graph.tensor_type(*v)).find(|t| t.dtype != DType::F32);
         if let Some(other) = other {
             return Err(ExportError::DType { path: node.path.clone(), found: other.dtype });

@@ -29,6 +29,8 @@ pub(super) struct Converter<'a> {
     pub(super) graph: Graph,
     pub(super) weights: Weights,
     pub(super) notes: Vec<Note>,
+    /// Values that are read in another way than they were made.
+    pub(super) read_as: HashMap<(ValueId, Layout), ValueId>,
     /// Where weights lie, by the names of their tensors.
     pub(super) stored: HashMap<(Vec<&'a str>, String), String>,
     /// How many elements of weights may still be made: one constant may be the weight of many nodes.
@@ -49,6 +51,7 @@ impl<'a> Converter<'a> {
             graph: Graph::new(source.graph.name()),
             weights: Weights::new(),
             notes: Vec::new(),
+            read_as: HashMap::new(),
             stored: HashMap::new(),
             budget,
             stems: HashSet::new(),
@@ -95,6 +98,13 @@ impl<'a> Converter<'a> {
             {
                 t.layout = Layout::Sequence;
             }
+            if let ValueType::Tensor(t) = &mut ty
+                && t.layout == Layout::Map
+                && input.r#type.as_ref().is_none_or(|ty| !is_denoted(ty))
+                && self.is_channels_last(input.name(), t.dims().len())
+            {
+                t.layout = Layout::Plain;
+            }
             let id = self.graph.add_input(input.name(), ty);
             self.bound.insert(input.name(), Bound::Value(id));
         }
@@ -121,7 +131,12 @@ impl<'a> Converter<'a> {
         Ok(())
     }
 
-    fn refused(&mut self, node: &'a NodeProto, grouped: bool, refusal: Refusal) -> Result<(), ImportError> {
+    pub(super) fn refused(
+        &mut self,
+        node: &'a NodeProto,
+        grouped: bool,
+        refusal: Refusal,
+    ) -> Result<(), ImportError> {
         let reason = match refusal {
             Refusal::Fatal(error) => return Err(error),
             Refusal::Malformed(reason) => {
@@ -158,11 +173,11 @@ impl<'a> Converter<'a> {
             Group::Affine { x, scale, shift } => {
                 self.affine(node, x, Some((scale, false)), Some((shift, false)))
             }
-            Group::Shuffle { x, split, joined } => self.shuffle(node, x, split, joined),
+            Group::Moves { ref nodes } => self.moves(nodes),
         }
     }
 
-    fn node(&mut self, node: &'a NodeProto) -> Result<(), Refusal> {
+    pub(super) fn node(&mut self, node: &'a NodeProto) -> Result<(), Refusal> {
         let function = match node.op_type() {
             "Conv" => return self.conv(node),
             "Gemm" => return self.gemm(node),
@@ -172,6 +187,10 @@ impl<'a> Converter<'a> {
             "MaxPool" | "AveragePool" => return self.pool(node),
             "GlobalAveragePool" | "GlobalMaxPool" => return self.global_pool(node),
             "ReduceMean" | "ReduceMax" => return self.reduce(node),
+            "Transpose" => return self.transpose(node),
+            "Cast" => return self.cast(node),
+            "Pad" => return self.pad(node),
+            "DepthToSpace" | "SpaceToDepth" => return self.depth_and_space(node),
             "Flatten" => return self.flatten(node),
             "Reshape" => return self.reshape(node),
             "Squeeze" | "Unsqueeze" => return self.squeeze(node),
@@ -184,7 +203,7 @@ impl<'a> Converter<'a> {
             "Dropout" => return self.dropout(node),
             "Identity" => {
                 let x = self.input(node, 0)?;
-                return self.bind(node, x);
+                return self.identity(node, x);
             }
             "Relu" => Activation::Relu,
             "Clip" => self.clip(node)?,

@@ -13,6 +13,7 @@ mod carry;
 mod convert;
 mod fuse;
 mod layer;
+mod moves;
 mod shape;
 mod source;
 mod tensor;

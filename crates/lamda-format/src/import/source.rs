@@ -18,6 +18,8 @@ pub(super) struct Source<'a> {
     pub(super) graph: &'a GraphProto,
     /// The version of the standard operators.
     pub(super) opset: i64,
+    /// Whether the file was written by [`export`](crate::export).
+    pub(super) own: bool,
     /// In topological order; of independent nodes the first in the file first.
     pub(super) nodes: Vec<&'a NodeProto>,
     /// Constants by name.
@@ -87,6 +89,7 @@ impl<'a> Source<'a> {
                 .collect(),
             graph,
             opset,
+            own: model.producer_name() == crate::export::PRODUCER,
             nodes,
             constants,
         };

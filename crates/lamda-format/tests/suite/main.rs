@@ -5,5 +5,6 @@
 mod common;
 mod corrupt;
 mod foreign;
+mod moves;
 mod networks;
 mod operators;

@@ -23,6 +23,18 @@ mod softmax;
 mod upsample;
 mod window;
 
+mod axis_mean;
+mod cast;
+mod crop;
+mod depth_to_space;
+mod grid;
+mod pad;
+mod reinterpret;
+mod reshape;
+mod space_to_depth;
+mod tokens;
+mod transpose;
+
 pub use activation::Activation;
 pub use arithmetic::Arithmetic;
 pub use avg_pool::AvgPool;
@@ -40,6 +52,18 @@ pub use opaque::{Attribute, Opaque};
 pub use softmax::Softmax;
 pub use upsample::Upsample;
 pub use window::{Window, same_padding};
+
+pub use axis_mean::AxisMean;
+pub use cast::Cast;
+pub use crop::Crop;
+pub use depth_to_space::DepthToSpace;
+pub use grid::Grid;
+pub use pad::{Pad, PadMode};
+pub use reinterpret::Reinterpret;
+pub use reshape::{Extent, Reshape};
+pub use space_to_depth::SpaceToDepth;
+pub use tokens::Tokens;
+pub use transpose::Transpose;
 
 use crate::exec::{Context, ExecError};
 use crate::hash::Digest;
@@ -126,6 +150,17 @@ operators!(
     MaxPool,
     Softmax,
     Upsample,
+    AxisMean,
+    Cast,
+    Crop,
+    DepthToSpace,
+    Grid,
+    Pad,
+    Reinterpret,
+    Reshape,
+    SpaceToDepth,
+    Tokens,
+    Transpose,
 );
 
 impl From<Opaque> for Op {

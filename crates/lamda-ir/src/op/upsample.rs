@@ -1,11 +1,11 @@
 //! `upsample`: each spatial position repeated `factor` times along every spatial axis (nearest neighbour).
 
 use super::window::{ravel, unravel};
-use super::{OpError, Operator, channels, float, one, size_product};
+use super::{OpError, Operator, channels, float, one};
 use crate::exec::{Context, ExecError};
 use crate::hash::Digest;
 use crate::tensor::Tensor;
-use crate::types::{Dim, Layout, TensorType};
+use crate::types::{Layout, TensorType};
 
 /// Nearest-neighbour upsampling.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,10 +27,7 @@ impl Operator for Upsample {
         }
         let mut shape = x.dims().to_vec();
         for dim in &mut shape[2..] {
-            *dim = match dim.known() {
-                Some(n) => Dim::Known(size_product([n, self.factor])?),
-                None => Dim::Unknown,
-            };
+            *dim = dim.times(self.factor).ok_or_else(super::too_large)?;
         }
         Ok(vec![x.with_shape(shape)])
     }

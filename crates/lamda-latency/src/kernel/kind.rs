@@ -95,7 +95,7 @@ pub enum KernelKind {
     Flatten,
     /// Nothing at run time: a dropout that stands alone. It costs nothing by definition.
     Identity,
-    /// An operator that is only carried.
+    /// An operator that is only carried, or of which no kernel was measured.
     Opaque,
 }
 

@@ -230,6 +230,19 @@ impl Compiler<'_> {
                     factor: [if signal { 1 } else { upsample.factor }, upsample.factor],
                 }
             }
+            Op::AxisMean(_)
+            | Op::Cast(_)
+            | Op::Crop(_)
+            | Op::DepthToSpace(_)
+            | Op::Grid(_)
+            | Op::Pad(_)
+            | Op::Reinterpret(_)
+            | Op::Reshape(_)
+            | Op::SpaceToDepth(_)
+            | Op::Tokens(_)
+            | Op::Transpose(_) => {
+                return Err(unsupported(format!("the engine has no kernel for {}", node.op.kind())));
+            }
             Op::Opaque(_) => return Err(unsupported("it is only carried".into())),
         };
         Ok(Layer { kernel, inputs: node.inputs.clone(), output })
