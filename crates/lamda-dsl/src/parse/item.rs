@@ -3,7 +3,7 @@
 use super::{Parsed, Parser};
 use crate::lex::Kind;
 use crate::syntax::{
-    Block, Break, Input, Item, Let, Model, Module, Name, Output, Param, Size, Trivia, TypeNote,
+    Axes, Block, Break, Input, Item, Let, Model, Module, Name, Output, Param, Size, Trivia, TypeNote,
 };
 use lamda_ir::{Code, Diagnostic};
 
@@ -158,11 +158,12 @@ impl Parser<'_> {
             self.fault(fault.help("write `f32[`").edit("f32["));
         }
         let mut dtype = Name { text: "f32".to_owned(), at: start.at };
-        let mut seq = false;
+        let mut axes = Axes::Usual;
         if start.kind != Kind::Open(b'[') {
             dtype = self.name("an element type, such as f32")?;
-            if dtype.text == "seq" && self.peek().kind == Kind::Name {
-                seq = true;
+            let word = [Axes::Sequence, Axes::ChannelsLast].into_iter().find(|a| a.word() == dtype.text);
+            if let Some(word) = word.filter(|_| self.peek().kind == Kind::Name) {
+                axes = word;
                 dtype = self.name("an element type, such as f32")?;
             }
         }
@@ -197,7 +198,7 @@ impl Parser<'_> {
             }
         }
         let end = self.close(open)?;
-        Ok(TypeNote { at: start.at.to(end), seq, dtype, dims })
+        Ok(TypeNote { at: start.at.to(end), axes, dtype, dims })
     }
 }
 

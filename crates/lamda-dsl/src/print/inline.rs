@@ -1,8 +1,8 @@
 //! Parts of a text that stand on one line.
 
 use crate::syntax::{
-    Arg, BinaryOp, Body, Break, Call, Compare, Expr, If, Name, Size, SkipKind, Stmt, StmtKind, TypeNote,
-    Value,
+    Arg, Axes, BinaryOp, Body, Break, Call, Compare, Expr, If, Name, Size, SkipKind, Stmt, StmtKind,
+    TypeNote, Value,
 };
 use crate::table;
 
@@ -159,7 +159,8 @@ pub(super) fn dims(ty: &TypeNote) -> String {
             Size::Name(name) => name.text.clone(),
         })
         .collect();
-    format!("{}{}[{}]", if ty.seq { "seq " } else { "" }, ty.dtype.text, dims.join(", "))
+    let space = if ty.axes == Axes::Usual { "" } else { " " };
+    format!("{}{space}{}[{}]", ty.axes.word(), ty.dtype.text, dims.join(", "))
 }
 
 pub(crate) fn value(v: &Value) -> String {

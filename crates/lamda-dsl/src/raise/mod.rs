@@ -10,12 +10,12 @@ mod operators;
 
 use crate::expand::axis_word;
 use crate::syntax::{
-    Arg, Body, Call, Input, Item, Model, Module, Name, Output, Size, Skip, SkipKind, Stmt, StmtKind,
+    Arg, Axes, Body, Call, Input, Item, Model, Module, Name, Output, Size, Skip, SkipKind, Stmt, StmtKind,
     TypeNote, Value,
 };
 use crate::table;
 use flow::Flow;
-use lamda_ir::op::{Arithmetic, Op};
+use lamda_ir::op::{Arithmetic, Op, Transpose};
 use lamda_ir::{Dim, Graph, Layout, NodeId, TensorType, ValueId};
 use std::collections::{HashMap, HashSet};
 
@@ -76,15 +76,20 @@ pub fn raise(graph: &Graph) -> Result<Module, RaiseError> {
     let inputs = graph
         .inputs()
         .iter()
-        .map(|(name, id)| input(graph, name, *id, &mut taken))
+        .map(|(name, id)| input(graph, name, *id, turned(graph, *id).is_some(), &mut taken))
         .collect::<Result<Vec<Input>, RaiseError>>()?;
     let outputs: Vec<String> = graph.outputs().iter().map(|(name, _)| free_name(name, &mut taken)).collect();
     let mut flow = Flow::new(graph);
+    let rim = Rim::new(graph, &flow);
+    let first = rim.starts.get(first).unwrap_or(first);
+    flow.named.extend(rim.starts.values());
+    flow.dominate();
     flow.name_long_skips();
     loop {
         let mut raiser = Raiser {
             graph,
             flow: &flow,
+            rim: &rim,
             inputs: &inputs,
             emitted: HashSet::new(),
             needed: HashSet::new(),
@@ -94,7 +99,11 @@ pub fn raise(graph: &Graph) -> Result<Module, RaiseError> {
         let body = raiser.model(*first, &outputs)?;
         let needed = std::mem::take(&mut raiser.needed);
         if needed.is_empty() {
-            let outputs = outputs.iter().map(|o| Output { name: o.as_str().into(), ty: None }).collect();
+            let outputs = outputs.iter().zip(graph.outputs()).map(|(name, (_, v))| {
+                let ty = rim.ends.get(v).map(|(_, note)| note.clone());
+                Output { name: name.as_str().into(), ty }
+            });
+            let outputs = outputs.collect();
             let name = free_name(graph.name(), &mut HashSet::new()).as_str().into();
             let trivia = Default::default();
             let mut model = Model { trivia, name, inputs, outputs, body: Body::new(body) };
@@ -109,6 +118,7 @@ pub fn raise(graph: &Graph) -> Result<Module, RaiseError> {
 struct Raiser<'g> {
     graph: &'g Graph,
     flow: &'g Flow<'g>,
+    rim: &'g Rim,
     inputs: &'g [Input],
     emitted: HashSet<NodeId>,
     /// Values that were met again without a name.
@@ -120,11 +130,13 @@ struct Raiser<'g> {
 impl Raiser<'_> {
     fn model(&mut self, first: ValueId, outputs: &[String]) -> Result<Vec<Stmt>, RaiseError> {
         for (input, (_, id)) in self.inputs.iter().zip(self.graph.inputs()) {
+            let id = self.rim.starts.get(id).unwrap_or(id);
             self.names.insert(*id, input.name.text.clone());
         }
         let mut stmts = Vec::new();
         let mut current = first;
         for ((_, target), name) in self.graph.outputs().iter().zip(outputs) {
+            let target = self.rim.ends.get(target).map_or(target, |(map, _)| map);
             stmts.extend(self.chain(current, *target, 0)?);
             if outputs.len() > 1 {
                 stmts.push(Stmt::new(StmtKind::Tap(vec![name.as_str().into()])));
@@ -297,26 +309,77 @@ fn drop_idle_names(model: &mut Model) {
     model.body.for_each_mut(&mut |stmt| stmt.bodies_mut().into_iter().for_each(|b| b.stmts.retain(keep)));
 }
 
-fn input(graph: &Graph, name: &str, id: ValueId, taken: &mut HashSet<String>) -> Result<Input, RaiseError> {
+/// Maps whose channels are last outside the model: the permutations at its rim belong to the declared types.
+struct Rim {
+    /// The map behind each such input.
+    starts: HashMap<ValueId, ValueId>,
+    /// The map before each such output, and the output's type.
+    ends: HashMap<ValueId, (ValueId, TypeNote)>,
+}
+
+impl Rim {
+    fn new(graph: &Graph, flow: &Flow<'_>) -> Rim {
+        let starts: HashMap<_, _> =
+            graph.inputs().iter().filter_map(|(_, id)| Some((*id, turned(graph, *id)?))).collect();
+        let end = |id: ValueId| {
+            let node = graph.node(graph.value(id).producer?);
+            let (Op::Transpose(op), &[map]) = (&node.op, &node.inputs[..]) else { return None };
+            let (before, t) = (graph.tensor_type(map)?, graph.tensor_type(id)?);
+            let fits = before.layout == Layout::Map && *op == Transpose::channels_last(t.dims().len());
+            let dims = dims(t).filter(|_| fits && flow.uses(id) == 1)?;
+            let note = TypeNote {
+                at: Default::default(),
+                axes: Axes::ChannelsLast,
+                dtype: t.dtype.word().into(),
+                dims,
+            };
+            Some((id, (map, note)))
+        };
+        let ends = graph.outputs().iter().filter_map(|(_, id)| end(*id)).collect();
+        Rim { starts, ends }
+    }
+}
+
+/// The map that the only reader of an input makes of it, by moving its channels to the front.
+fn turned(graph: &Graph, id: ValueId) -> Option<ValueId> {
+    let t = graph.tensor_type(id)?;
+    let mut readers = graph.consumers(id);
+    let (reader, None) = (graph.node(readers.next()?), readers.next()) else { return None };
+    let output = graph.outputs().iter().any(|(_, v)| *v == id);
+    let rank = t.dims().len();
+    let fits = t.layout == Layout::Plain && matches!(rank, 4 | 5) && !output;
+    let first = matches!(&reader.op, Op::Transpose(op) if *op == Transpose::channels_first(rank));
+    (fits && first).then(|| reader.outputs[0])
+}
+
+/// The sizes of a type that can be written.
+fn dims(t: &TensorType) -> Option<Vec<Size>> {
+    let size = |d: &Dim| match d {
+        Dim::Known(n) => u32::try_from(*n).map(Size::Number).ok(),
+        Dim::Symbol(s) if is_name(s) => Some(Size::Name((**s).into())),
+        _ => None,
+    };
+    t.shape.as_ref()?.iter().map(size).collect()
+}
+
+fn input(
+    graph: &Graph,
+    name: &str,
+    id: ValueId,
+    channels_last: bool,
+    taken: &mut HashSet<String>,
+) -> Result<Input, RaiseError> {
     let ty = &graph.value(id).ty;
     let refused = || RaiseError::Input { name: name.to_owned(), ty: ty.to_string() };
     let t = ty.tensor().ok_or_else(refused)?;
-    let seq = t.layout == Layout::Sequence && t.dims().len() == 3;
-    if !seq && t.layout != Layout::of_input(t.dtype, t.dims().len()) {
-        return Err(refused());
-    }
-    let dims = t
-        .shape
-        .as_ref()
-        .ok_or_else(refused)?
-        .iter()
-        .map(|d| match d {
-            Dim::Known(n) => u32::try_from(*n).map(Size::Number).map_err(|_| refused()),
-            Dim::Symbol(s) if is_name(s) => Ok(Size::Name((**s).into())),
-            _ => Err(refused()),
-        })
-        .collect::<Result<Vec<Size>, RaiseError>>()?;
-    let ty = TypeNote { at: Default::default(), seq, dtype: t.dtype.word().into(), dims };
+    let axes = match t.layout {
+        Layout::Sequence if t.dims().len() == 3 => Axes::Sequence,
+        Layout::Plain if channels_last => Axes::ChannelsLast,
+        layout if layout == Layout::of_input(t.dtype, t.dims().len()) => Axes::Usual,
+        _ => return Err(refused()),
+    };
+    let dims = dims(t).ok_or_else(refused)?;
+    let ty = TypeNote { at: Default::default(), axes, dtype: t.dtype.word().into(), dims };
     Ok(Input { name: free_name(name, taken).as_str().into(), ty })
 }
 

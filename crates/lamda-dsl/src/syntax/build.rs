@@ -173,6 +173,17 @@ impl From<Call> for Stmt {
     }
 }
 
+impl Axes {
+    /// Its word, empty for the usual ones.
+    pub fn word(self) -> &'static str {
+        match self {
+            Axes::Usual => "",
+            Axes::Sequence => "seq",
+            Axes::ChannelsLast => "nhwc",
+        }
+    }
+}
+
 impl Func {
     /// Every function.
     pub const ALL: [Func; 5] = [Func::R8, Func::Min, Func::Max, Func::Floor, Func::Ceil];
