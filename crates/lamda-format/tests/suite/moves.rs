@@ -9,13 +9,16 @@ use lamda_ir::op::{
 };
 use lamda_ir::{DType, Dim, Graph, Layout, Mode, Tensor, TensorType, execute, structural_hash};
 
-const MAP: (Layout, &[usize]) = (Layout::Map, &[8, 4, 6]);
-const SIGNAL: (Layout, &[usize]) = (Layout::Signal, &[6, 11]);
-const SEQUENCE: (Layout, &[usize]) = (Layout::Sequence, &[9, 6]);
-const PLAIN: (Layout, &[usize]) = (Layout::Plain, &[4, 6, 3]);
+/// How the input of a case is read, and its sizes behind the batch.
+type Shape<'a> = (Layout, &'a [usize]);
+
+const MAP: Shape<'_> = (Layout::Map, &[8, 4, 6]);
+const SIGNAL: Shape<'_> = (Layout::Signal, &[6, 11]);
+const SEQUENCE: Shape<'_> = (Layout::Sequence, &[9, 6]);
+const PLAIN: Shape<'_> = (Layout::Plain, &[4, 6, 3]);
 
 /// A network of operators one after another.
-fn chain((layout, shape): (Layout, &[usize]), ops: Vec<Op>) -> Graph {
+fn chain((layout, shape): Shape<'_>, ops: Vec<Op>) -> Graph {
     let mut graph = Graph::new("chain");
     let mut x = graph.add_input("x", TensorType::batched(layout, shape));
     for (i, op) in ops.into_iter().enumerate() {
@@ -49,7 +52,7 @@ fn layout(layout: Layout) -> Op {
 #[test]
 fn one_node_each() {
     let sides = |n: usize| vec![(1, 2), (0, 1)][..n].to_vec();
-    let cases: Vec<(&str, (Layout, &[usize]), Op)> = vec![
+    let cases: Vec<(&str, Shape<'_>, Op)> = vec![
         ("transpose", SIGNAL, turn(&[0, 2, 1])),
         ("transpose", SEQUENCE, turn(&[0, 2, 1])),
         ("transpose", MAP, turn(&[0, 2, 3, 1])),
@@ -100,7 +103,7 @@ fn in_company() {
     let tokens = |patch| Op::from(Tokens::Both { patch });
     let grid = |patch| Op::from(Grid { height: 4, width: 6, patch });
     let linear = || Op::from(Linear { out_channels: 8, bias: true });
-    let cases: Vec<(&str, (Layout, &[usize]), Vec<Op>)> = vec![
+    let cases: Vec<(&str, Shape<'_>, Vec<Op>)> = vec![
         ("tokens", MAP, vec![pointwise(6), tokens(1), linear(), grid(1), pointwise(3)]),
         ("patches", MAP, vec![pointwise(6), tokens(2), linear(), grid(2), pointwise(3)]),
         (
