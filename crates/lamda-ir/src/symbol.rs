@@ -69,9 +69,18 @@ impl Dim {
     }
 
     /// The size that two values may share on an axis: both sizes where they are equal, the other where one is not
-    /// known. A size that was rounded is known when the model runs only, and agrees with any.
+    /// known. A size that was rounded agrees with every number, and with every size that grows as it does: `H` with
+    /// `2*floor(H/2)`, but not with `floor(H/2)`. Whether they are equal shows when the model runs.
     pub fn agreed(&self, other: &Dim) -> Option<Dim> {
-        let rounded = |d: &Dim| matches!(d, Dim::Symbol(text) if text.contains('('));
+        let is_rounded = |d: &Dim| matches!(d, Dim::Symbol(text) if text.contains('('));
+        let grow_alike = match (self, other) {
+            (Dim::Symbol(a), Dim::Symbol(b)) => match (large(a), large(b)) {
+                (Some(a), Some(b)) => (a - b).abs() < 1e-4 * a.abs().max(b.abs()),
+                _ => true,
+            },
+            _ => true,
+        };
+        let rounded = |d: &Dim| grow_alike && is_rounded(d);
         match (self, other) {
             (a, b) if a == b => Some(a.clone()),
             (Dim::Unknown, known) | (known, Dim::Unknown) => Some(known.clone()),
@@ -163,6 +172,54 @@ fn join(number: usize, mut names: Vec<String>) -> Dim {
     symbol(if number == 1 { names } else { format!("{number}*{names}") })
 }
 
+/// A symbol's value when all its names are large, roundings left out; `None` when the text is no term.
+fn large(text: &str) -> Option<f64> {
+    let mut rest = text;
+    let value = large_sum(&mut rest, 0)?;
+    rest.is_empty().then_some(value)
+}
+
+fn large_sum(rest: &mut &str, depth: usize) -> Option<f64> {
+    let mut value = large_product(rest, depth)?;
+    while let Some(sign) = rest.chars().next().filter(|c| matches!(c, '+' | '-')) {
+        *rest = &rest[1..];
+        let next = large_product(rest, depth)?;
+        value += if sign == '+' { next } else { -next };
+    }
+    Some(value)
+}
+
+fn large_product(rest: &mut &str, depth: usize) -> Option<f64> {
+    let mut value = large_atom(rest, depth)?;
+    while let Some(sign) = rest.chars().next().filter(|c| matches!(c, '*' | '/')) {
+        *rest = &rest[1..];
+        let next = large_atom(rest, depth)?;
+        value = if sign == '*' { value * next } else { value / next };
+    }
+    Some(value)
+}
+
+fn large_atom(rest: &mut &str, depth: usize) -> Option<f64> {
+    if let Some(inside) = ["ceil(", "floor(", "("].into_iter().find_map(|w| rest.strip_prefix(w)) {
+        *rest = inside;
+        // A text that is made is short; one of a file need not be.
+        let value = (depth < LONGEST).then(|| large_sum(rest, depth + 1)).flatten()?;
+        *rest = rest.strip_prefix(')')?;
+        return Some(value);
+    }
+    let end = rest.find(['+', '-', '*', '/', '(', ')']).unwrap_or(rest.len());
+    let (word, after) = rest.split_at(end);
+    *rest = after;
+    if word.is_empty() {
+        return None;
+    }
+    // Names are told apart by their values: FNV-1a, mixed as in SplitMix64, to a number from 1 to 2.
+    let hash =
+        word.bytes().fold(0xcbf2_9ce4_8422_2325u64, |h, b| (h ^ u64::from(b)).wrapping_mul(0x100_0000_01b3));
+    let mixed = (hash ^ hash >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    Some(word.parse().unwrap_or(1e9 * (1.0 + (mixed >> 11) as f64 / (1u64 << 53) as f64)))
+}
+
 /// The text in parentheses when it is a sum.
 fn grouped(text: &str) -> String {
     match top_level(text, |c| matches!(c, '+' | '-')) {
@@ -249,6 +306,11 @@ mod tests {
         assert_eq!(n.agreed(&n.times(4).unwrap()), None);
         assert_eq!(h.agreed(&Dim::Known(3)), None);
         assert_eq!(h.agreed(&h.floor_divided(2).times(2).unwrap()), Some(h.clone()));
+        let low = h.floor_divided(2);
+        assert_eq!(h.agreed(&low), None);
+        assert_eq!(low.agreed(&Dim::symbol("W").floor_divided(2)), None);
+        assert_eq!(low.agreed(&h.ceil_divided(2)), Some(h.ceil_divided(2)));
+        assert_eq!(low.agreed(&Dim::Known(5)), Some(Dim::Known(5)));
         assert_eq!(Dim::Unknown.agreed(&h), Some(h));
     }
 
