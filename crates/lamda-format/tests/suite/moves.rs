@@ -1,7 +1,7 @@
 //! The operators that move axes, each alone and in the company that makes them one operator of several ONNX nodes;
 //! sizes that are known only when the model runs.
 
-use crate::common::{check, close, run_in_tract, single, weights};
+use crate::common::{check, close, dump, run_in_tract, single, weights};
 use lamda_format::{ExportOptions, export, import};
 use lamda_ir::op::{
     AvgPool, AxisMean, Cast, Concat, Conv, Crop, DepthToSpace, Extent, GlobalPool, Grid, Linear, MaxPool, Op,
@@ -194,6 +194,7 @@ fn sizes_that_are_known_when_it_runs() {
     for (h, w) in [(6, 8), (10, 4)] {
         let x = [Tensor::from_fn(&[2, 3, h, w], |i| f64::from((i * 29 % 31) as f32 / 4.0 - 4.0))];
         let expected = execute(&g, &weights, Mode::Inference, &x).unwrap();
+        dump(&format!("dynamic-{h}x{w}"), &bytes, &g, &x, &expected);
         close(
             "dynamic",
             "import",

@@ -112,7 +112,7 @@ pub(crate) fn close(name: &str, side: &str, found: &[Tensor<f64>], expected: &[T
 }
 
 /// For `oracle.py`: the model, what it is given and what it must give.
-fn dump(name: &str, bytes: &[u8], graph: &Graph, inputs: &[Tensor<f64>], outputs: &[Tensor<f64>]) {
+pub(crate) fn dump(name: &str, bytes: &[u8], graph: &Graph, inputs: &[Tensor<f64>], outputs: &[Tensor<f64>]) {
     let Some(folder) = std::env::var_os("LAMDA_FORMAT_DUMP") else { return };
     let folder = std::path::Path::new(&folder);
     let mut tensors = Weights::new();
