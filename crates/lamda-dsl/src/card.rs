@@ -20,7 +20,9 @@ pub fn card() -> String {
             let signature = next.signature();
             let plain = signature == next.name;
             line += if bare && plain && next.is_activation() { " " } else { " | " };
-            line += &signature;
+            // `gru` for `gru c n=1 ..` behind a word that takes the same.
+            let alike = !plain && arguments(next, &signature) == arguments(first, &first.signature());
+            line += if alike { next.name } else { &signature };
             bare = plain;
             help = if next.help.is_empty() { help } else { next.help };
         }
@@ -42,6 +44,10 @@ pub fn card() -> String {
         }
     }
     out + ". " + JOINS
+}
+
+fn arguments<'a>(op: &OpSpec, signature: &'a str) -> &'a str {
+    &signature[op.name.len()..]
 }
 
 #[cfg(test)]

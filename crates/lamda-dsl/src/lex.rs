@@ -54,9 +54,9 @@ pub(crate) struct Lexed {
     pub(crate) too_deep: Option<At>,
 }
 
-const SIGNS: [&str; 24] = [
-    "->", "==", "!=", "<=", ">=", "**", "//", "&&", "<", ">", "+", "-", "*", "/", "^", ",", "@", "=", ":",
-    "?", "|", "%", "!", ".",
+const SIGNS: [&str; 25] = [
+    "->", "..", "==", "!=", "<=", ">=", "**", "//", "&&", "<", ">", "+", "-", "*", "/", "^", ",", "@", "=",
+    ":", "?", "|", "%", "!", ".",
 ];
 
 pub(crate) fn lex(text: &str) -> Lexed {
@@ -155,6 +155,7 @@ fn text_end(bytes: &[u8], i: &mut usize) -> Kind {
     while let Some(&b) = bytes.get(*i) {
         match b {
             b'\n' => break,
+            b'\\' => *i += 2,
             b'"' => {
                 *i += 1;
                 return Kind::Text;

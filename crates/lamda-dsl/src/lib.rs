@@ -11,8 +11,10 @@
 mod annotate;
 mod card;
 mod check;
+pub mod edit;
 mod expand;
 mod lex;
+mod onnx_names;
 mod parse;
 mod print;
 mod raise;
@@ -24,8 +26,8 @@ mod whole;
 
 pub use annotate::annotate;
 pub use card::card;
-pub use expand::{CallSite, Expansion, MAX_ELEMENTS, MAX_NODES, MAX_TURNS, MAX_WIDTH, Origin, expand};
-pub use parse::{MAX_BYTES, MAX_FAULTS, parse};
+pub use expand::{CallSite, Expansion, MAX_ELEMENTS, MAX_NODES, MAX_TURNS, MAX_WIDTH, Origin, Site, expand};
+pub use parse::{MAX_BYTES, MAX_FAULTS, parse, parse_edits};
 pub use print::print;
 pub use raise::{RaiseError, raise};
 pub use render::{Color, Located, compact, locate, terminal};

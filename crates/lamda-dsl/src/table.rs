@@ -2,7 +2,7 @@
 //! the reference are made from. To add an operator: a row here, an arm in `expand::operators` and `raise`, and its
 //! word in `docs/language.md` (a test says when it is missing).
 
-use lamda_ir::op::{Activation, Arithmetic};
+use lamda_ir::op::{Activation, Arithmetic, Cell};
 
 /// One word that makes something.
 #[derive(Debug, PartialEq)]
@@ -61,6 +61,10 @@ pub enum ArgKind {
     Shape,
     /// A number of positions for every side, one for each axis, or all sides `(t, l, b, r)`.
     Sides,
+    /// The elements of a tensor: a number, a list of them, `(i32, [1, 2])`.
+    Elements,
+    /// Another value, `@name`, or `none`.
+    Value,
 }
 
 /// What an argument is when it is not given.
@@ -83,6 +87,7 @@ pub enum ArgDefault {
 pub(crate) enum Make {
     Conv,
     Depthwise,
+    Deconv,
     Linear,
     MaxPool,
     AvgPool,
@@ -90,12 +95,20 @@ pub(crate) enum Make {
     GlobalMax,
     Upsample,
     BatchNorm,
+    GroupNorm,
+    InstanceNorm,
+    L2Norm,
+    LocalResponse,
     Plain(Activation),
     Leaky,
     Elu,
+    PRelu,
+    Clip,
     Softmax,
+    LogSoftmax,
     Identity,
     Dropout,
+    DropPath,
     SqueezeExcite,
     Flatten,
     Shuffle,
@@ -114,6 +127,17 @@ pub(crate) enum Make {
     Arithmetic(Arithmetic),
     Cat,
     Split,
+    Constant,
+    Parameter,
+    LayerNorm,
+    RmsNorm,
+    Embedding,
+    Attention,
+    Recurrent(Cell),
+    ClassTokens,
+    Position,
+    Take,
+    MatMul,
 }
 
 const COUNT: ArgKind = ArgKind::Count { at_least: 1 };
@@ -121,12 +145,24 @@ const S: ArgSpec = arg("s", ArgKind::Size, ArgDefault::Number(1.0));
 const P: ArgSpec = arg("p", ArgKind::Pad, ArgDefault::Word("same"));
 const D: ArgSpec = arg("d", ArgKind::Size, ArgDefault::Number(1.0));
 const BIAS: ArgSpec = arg("bias", ArgKind::AutoFlag, ArgDefault::Word("auto"));
+const EPS: ArgSpec = arg("eps", ArgKind::Number, ArgDefault::Number(1e-5));
+const AXIS: ArgSpec = arg("axis", ArgKind::Word(&["c", "h", "w", "t", "d"]), ArgDefault::Word("c"));
 const POOL_K: ArgSpec = arg("k", ArgKind::Size, ArgDefault::Required);
 const POOL_S: ArgSpec = arg("s", ArgKind::Size, ArgDefault::Computed("k"));
 
 /// The element types that numbers can be cast to.
 const TYPES: [&str; 13] =
     ["f32", "f16", "bf16", "f64", "i8", "u8", "i16", "u16", "i32", "u32", "i64", "u64", "bool"];
+const NORM_EPS: ArgDefault = ArgDefault::Number(1e-5);
+const RECURRENT: OpSpec = OpSpec {
+    plain: Some(arg("c", COUNT, ArgDefault::Required)),
+    named: &[
+        arg("n", COUNT, ArgDefault::Number(1.0)),
+        arg("bi", ArgKind::Flag, ArgDefault::Word("false")),
+        arg("last", ArgKind::Flag, ArgDefault::Word("false")),
+    ],
+    ..row("", Make::Recurrent(Cell::Lstm))
+};
 
 const fn arg(name: &'static str, kind: ArgKind, default: ArgDefault) -> ArgSpec {
     ArgSpec { name, kind, default }
@@ -170,16 +206,31 @@ pub static OPERATORS: &[OpSpec] = &[
         ..row("dwconv", Make::Depthwise)
     },
     OpSpec {
+        aliases: &["convtranspose"],
+        plain: Some(arg("c", COUNT, ArgDefault::Required)),
+        named: &[
+            arg("k", ArgKind::Size, ArgDefault::Number(2.0)),
+            arg("s", ArgKind::Size, ArgDefault::Number(2.0)),
+            P,
+            D,
+            arg("out", ArgKind::Size, ArgDefault::Absent),
+            arg("g", COUNT, ArgDefault::Number(1.0)),
+            BIAS,
+        ],
+        help: "size times s",
+        ..row("deconv", Make::Deconv)
+    },
+    OpSpec {
         aliases: &["dense", "fc"],
         plain: Some(arg("c", COUNT, ArgDefault::Required)),
         named: &[BIAS],
         help: "flattens a map or signal; works on each token of a sequence",
         ..row("linear", Make::Linear)
     },
-    OpSpec { plain: Some(POOL_K), named: &[POOL_S, P], ..row("maxpool", Make::MaxPool) },
+    OpSpec { plain: Some(POOL_K), named: &[POOL_S, P, D], ..row("maxpool", Make::MaxPool) },
     OpSpec {
         plain: Some(POOL_K),
-        named: &[POOL_S, P, arg("count_pad", ArgKind::Flag, ArgDefault::Word("false"))],
+        named: &[POOL_S, P, D, arg("count_pad", ArgKind::Flag, ArgDefault::Word("false"))],
         ..beside("avgpool", Make::AvgPool)
     },
     OpSpec { aliases: &["globalavgpool"], ..row("gap", Make::GlobalAverage) },
@@ -194,8 +245,12 @@ pub static OPERATORS: &[OpSpec] = &[
         ..row("mean", Make::Mean)
     },
     OpSpec {
-        plain: Some(arg("f", COUNT, ArgDefault::Required)),
-        help: "each axis f times as long, nearest neighbour",
+        plain: Some(arg("f", ArgKind::Size, ArgDefault::Required)),
+        named: &[
+            arg("mode", ArgKind::Word(&["nearest", "linear", "corners"]), ArgDefault::Word("nearest")),
+            arg("size", ArgKind::Size, ArgDefault::Word("none")),
+        ],
+        help: "each axis f times as long, or of a size",
         ..row("upsample", Make::Upsample)
     },
     OpSpec {
@@ -223,8 +278,36 @@ pub static OPERATORS: &[OpSpec] = &[
     },
     OpSpec {
         aliases: &["batchnorm"],
-        named: &[arg("eps", ArgKind::Number, ArgDefault::Number(1e-5))],
+        named: &[EPS, arg("sub", COUNT, ArgDefault::Number(1.0))],
         ..row("bn", Make::BatchNorm)
+    },
+    OpSpec {
+        named: &[arg("eps", ArgKind::Number, NORM_EPS)],
+        help: "over the channels at each position",
+        ..beside("layernorm", Make::LayerNorm)
+    },
+    OpSpec {
+        named: &[arg("eps", ArgKind::Number, ArgDefault::Number(1e-6))],
+        ..beside("rmsnorm", Make::RmsNorm)
+    },
+    OpSpec {
+        plain: Some(arg("g", COUNT, ArgDefault::Required)),
+        named: &[EPS],
+        ..beside("groupnorm", Make::GroupNorm)
+    },
+    OpSpec { named: &[EPS], ..beside("instancenorm", Make::InstanceNorm) },
+    OpSpec {
+        named: &[arg("eps", ArgKind::Number, ArgDefault::Number(1e-12))],
+        ..beside("l2norm", Make::L2Norm)
+    },
+    OpSpec {
+        plain: Some(arg("size", COUNT, ArgDefault::Required)),
+        named: &[
+            arg("alpha", ArgKind::Number, ArgDefault::Number(1e-4)),
+            arg("beta", ArgKind::Number, ArgDefault::Number(0.75)),
+            arg("bias", ArgKind::Number, ArgDefault::Number(1.0)),
+        ],
+        ..beside("lrn", Make::LocalResponse)
     },
     row("relu", Make::Plain(Activation::Relu)),
     beside("relu6", Make::Plain(Activation::Relu6)),
@@ -234,18 +317,47 @@ pub static OPERATORS: &[OpSpec] = &[
     beside("sigmoid", Make::Plain(Activation::Sigmoid)),
     OpSpec { aliases: &["hardsigmoid"], ..beside("hsigmoid", Make::Plain(Activation::HardSigmoid)) },
     beside("tanh", Make::Plain(Activation::Tanh)),
+    beside("mish", Make::Plain(Activation::Mish)),
+    beside("softplus", Make::Plain(Activation::Softplus)),
+    beside("softsign", Make::Plain(Activation::Softsign)),
+    beside("exp", Make::Plain(Activation::Exp)),
+    beside("log", Make::Plain(Activation::Log)),
+    beside("sqrt", Make::Plain(Activation::Sqrt)),
+    beside("abs", Make::Plain(Activation::Abs)),
+    beside("neg", Make::Plain(Activation::Neg)),
+    beside("reciprocal", Make::Plain(Activation::Reciprocal)),
+    beside("erf", Make::Plain(Activation::Erf)),
+    beside("sin", Make::Plain(Activation::Sin)),
+    beside("cos", Make::Plain(Activation::Cos)),
+    beside("floor", Make::Plain(Activation::Floor)),
+    beside("ceil", Make::Plain(Activation::Ceil)),
+    beside("round", Make::Plain(Activation::Round)),
+    beside("sign", Make::Plain(Activation::Sign)),
     OpSpec {
         aliases: &["leakyrelu"],
         plain: Some(arg("a", ArgKind::Number, ArgDefault::Number(0.01))),
         ..row("leaky", Make::Leaky)
     },
     OpSpec { plain: Some(arg("a", ArgKind::Number, ArgDefault::Number(1.0))), ..beside("elu", Make::Elu) },
-    beside("softmax", Make::Softmax),
+    OpSpec {
+        named: &[
+            arg("min", ArgKind::Number, ArgDefault::Absent),
+            arg("max", ArgKind::Number, ArgDefault::Absent),
+        ],
+        ..beside("clip", Make::Clip)
+    },
+    beside("prelu", Make::PRelu),
+    OpSpec { named: &[AXIS], ..beside("softmax", Make::Softmax) },
+    OpSpec { named: &[AXIS], ..beside("logsoftmax", Make::LogSoftmax) },
     beside("id", Make::Identity),
     OpSpec {
         plain: Some(arg("p", ArgKind::Number, ArgDefault::Number(0.5))),
         help: "nothing when run",
         ..row("dropout", Make::Dropout)
+    },
+    OpSpec {
+        plain: Some(arg("p", ArgKind::Number, ArgDefault::Number(0.1))),
+        ..beside("droppath", Make::DropPath)
     },
     OpSpec {
         plain: Some(arg("r", ArgKind::Number, ArgDefault::Number(4.0))),
@@ -265,6 +377,46 @@ pub static OPERATORS: &[OpSpec] = &[
         help: "the i-th of equal parts of the channels; n=8: 8 channels from the i-th on",
         ..beside("part", Make::Part)
     },
+    OpSpec { named: &[arg("n", COUNT, ArgDefault::Number(1.0))], ..row("cls", Make::ClassTokens) },
+    OpSpec {
+        named: &[
+            arg("kind", ArgKind::Word(&["learned", "sin"]), ArgDefault::Word("learned")),
+            arg("max", ArgKind::Number, ArgDefault::Word("none")),
+        ],
+        ..beside("pos", Make::Position)
+    },
+    OpSpec {
+        plain: Some(arg("i", ArgKind::Number, ArgDefault::Required)),
+        help: "tokens in front; position added; one step -> vector",
+        ..beside("take", Make::Take)
+    },
+    OpSpec {
+        plain: Some(arg("c", COUNT, ArgDefault::Required)),
+        named: &[arg("v", ArgKind::Number, ArgDefault::Required)],
+        help: "i64 [N,T] -> [N,T,c]",
+        ..row("embedding", Make::Embedding)
+    },
+    OpSpec {
+        named: &[
+            arg("h", COUNT, ArgDefault::Number(1.0)),
+            arg("dh", COUNT, ArgDefault::Computed("c_in/h")),
+            arg("kv", ArgKind::Value, ArgDefault::Word("none")),
+            arg("mask", ArgKind::Value, ArgDefault::Word("none")),
+            arg("causal", ArgKind::Flag, ArgDefault::Word("false")),
+            arg("rope", ArgKind::Number, ArgDefault::Word("none")),
+            arg("bias", ArgKind::Flag, ArgDefault::Word("true")),
+        ],
+        help: "mask=@m: [N,T], 1 keeps",
+        ..row("attention", Make::Attention)
+    },
+    OpSpec {
+        name: "lstm",
+        make: Make::Recurrent(Cell::Lstm),
+        help: "whole sequence; last=true: the final state, a vector; bi doubles c",
+        ..RECURRENT
+    },
+    OpSpec { name: "gru", same_line: true, make: Make::Recurrent(Cell::Gru), ..RECURRENT },
+    OpSpec { name: "rnn", same_line: true, make: Make::Recurrent(Cell::Rnn), ..RECURRENT },
     OpSpec {
         named: &[
             arg("along", ArgKind::Word(&["hw", "w"]), ArgDefault::Word("hw")),
@@ -306,12 +458,49 @@ pub static OPERATORS: &[OpSpec] = &[
     beside("div", Make::Arithmetic(Arithmetic::Div)),
     beside("max", Make::Arithmetic(Arithmetic::Max)),
     beside("min", Make::Arithmetic(Arithmetic::Min)),
-    OpSpec {
-        named: &[arg("axis", ArgKind::Word(&["c", "h", "w", "t", "d"]), ArgDefault::Word("c"))],
-        ..row("cat", Make::Cat)
-    },
+    beside("matmul", Make::MatMul),
+    OpSpec { named: &[AXIS], ..row("cat", Make::Cat) },
     OpSpec { help: "equal channels to each branch, then cat", ..row("split", Make::Split) },
+    OpSpec {
+        plain: Some(arg("shape", ArgKind::Size, ArgDefault::Required)),
+        named: &[arg("type", ArgKind::Word(DTYPES), ArgDefault::Word("f32"))],
+        help: "a value of its own: a weight, numbers",
+        ..row("param", Make::Parameter)
+    },
+    OpSpec {
+        plain: Some(arg("value", ArgKind::Elements, ArgDefault::Required)),
+        ..beside("const", Make::Constant)
+    },
 ];
+
+/// The words of element types.
+pub const DTYPES: &[&str] = &[
+    "f32",
+    "f16",
+    "bf16",
+    "f64",
+    "i8",
+    "u8",
+    "i16",
+    "u16",
+    "i32",
+    "u32",
+    "i64",
+    "u64",
+    "bool",
+    "string",
+    "f8e4m3fn",
+    "f8e4m3fnuz",
+    "f8e5m2",
+    "f8e5m2fnuz",
+    "u4",
+    "i4",
+    "c64",
+    "c128",
+];
+
+/// What begins the name of an operator that is carried from ONNX: `onnx.LSTM`, `onnx.com.microsoft.Gelu`.
+pub const FOREIGN: &str = "onnx.";
 
 /// Names of arguments that are read as others and never printed.
 pub const ARGUMENT_ALIASES: &[(&str, &str)] = &[
@@ -322,12 +511,14 @@ pub const ARGUMENT_ALIASES: &[(&str, &str)] = &[
     ("padding", "p"),
     ("dilation", "d"),
     ("groups", "g"),
+    ("heads", "h"),
+    ("num_heads", "h"),
 ];
 
 /// Words that are no names.
 pub const KEYWORDS: &[&str] = &[
     "let", "block", "model", "repeat", "skip", "proj", "if", "else", "and", "as", "true", "false", "none",
-    "c_in",
+    "c_in", "reuse",
 ];
 
 /// The operator of a word; aliases are not words.
@@ -348,12 +539,21 @@ pub fn argument_alias(name: &str) -> Option<&'static str> {
 impl OpSpec {
     /// Whether it joins branches.
     pub fn is_join(&self) -> bool {
-        matches!(self.make, Make::Arithmetic(_) | Make::Cat | Make::Split)
+        matches!(self.make, Make::Arithmetic(_) | Make::MatMul | Make::Cat | Make::Split)
     }
 
     /// Whether it is an activation, `id` included, that can be given as a value.
     pub fn is_activation(&self) -> bool {
-        matches!(self.make, Make::Plain(_) | Make::Leaky | Make::Elu | Make::Softmax | Make::Identity)
+        matches!(
+            self.make,
+            Make::Plain(_)
+                | Make::Leaky
+                | Make::Elu
+                | Make::PRelu
+                | Make::Softmax
+                | Make::LogSoftmax
+                | Make::Identity
+        )
     }
 
     /// Whether it is among the first in weight, so that the printer begins a line with it.
@@ -362,10 +562,14 @@ impl OpSpec {
             self.make,
             Make::Conv
                 | Make::Depthwise
+                | Make::Deconv
                 | Make::Linear
                 | Make::GlobalAverage
                 | Make::GlobalMax
                 | Make::Upsample
+                | Make::Embedding
+                | Make::Attention
+                | Make::Recurrent(_)
         ) || self.is_join()
     }
 
@@ -380,7 +584,8 @@ impl OpSpec {
         for a in self.plain.iter().chain(self.named) {
             match a.default {
                 ArgDefault::Absent => continue,
-                ArgDefault::Required => out += &format!(" {}", a.name),
+                ArgDefault::Required if self.plain.as_ref() == Some(a) => out += &format!(" {}", a.name),
+                ArgDefault::Required => out += &format!(" {}=", a.name),
                 ArgDefault::Number(n) => out += &format!(" {}={}", a.name, crate::print::number(n)),
                 ArgDefault::Word(w) | ArgDefault::Computed(w) => out += &format!(" {}={w}", a.name),
             }
@@ -402,6 +607,11 @@ mod tests {
         words.sort_unstable();
         words.dedup();
         assert_eq!(words.len(), all);
+    }
+
+    #[test]
+    fn element_types_have_words() {
+        assert!(lamda_ir::DType::ALL.iter().map(|t| t.word()).eq(DTYPES.iter().copied()));
     }
 
     #[test]

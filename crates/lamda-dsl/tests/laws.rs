@@ -120,10 +120,16 @@ fn stmts() -> impl Strategy<Value = Vec<Stmt>> {
 
 fn module() -> impl Strategy<Value = Module> {
     let ty = (
-        prop::sample::select(vec![Axes::Usual, Axes::Sequence, Axes::ChannelsLast]),
+        prop::sample::select(vec![Axes::Usual, Axes::Sequence, Axes::ChannelsLast, Axes::Plain]),
         vec(prop_oneof![(1u32..300).prop_map(Size::Number), Just(Size::Name("N".into()))], 1..5),
     )
-        .prop_map(|(axes, dims)| TypeNote { at: At::default(), axes, dtype: "f32".into(), dims });
+        .prop_map(|(axes, dims)| TypeNote {
+            at: At::default(),
+            axes,
+            dtype: "f32".into(),
+            dims,
+            of: None,
+        });
     let param = (name(), option::of(value())).prop_map(|(name, default)| Param { name, default });
     let item = prop_oneof![
         (trivia(), name(), expr()).prop_map(|(trivia, name, value)| Item::Let(Let { trivia, name, value })),
@@ -131,12 +137,19 @@ fn module() -> impl Strategy<Value = Module> {
             .prop_map(|(trivia, name, params, body)| Item::Block(Block { trivia, name, params, body })),
         (
             trivia(),
-            vec((name(), ty.clone()).prop_map(|(name, ty)| Input { name, ty }), 0..3),
-            vec((name(), option::weighted(0.3, ty)).prop_map(|(name, ty)| Output { name, ty }), 0..3),
+            vec((name(), ty.clone()).prop_map(|(name, ty)| Input { name, ty, external: None }), 0..3),
+            vec(
+                (name(), option::weighted(0.3, ty)).prop_map(|(name, ty)| Output {
+                    name,
+                    ty,
+                    external: None
+                }),
+                0..3
+            ),
             body_of(stmts())
         )
             .prop_map(|(trivia, inputs, outputs, body)| {
-                Item::Model(Model { trivia, name: "net".into(), inputs, outputs, body })
+                Item::Model(Model { trivia, name: "net".into(), inputs, outputs, opsets: Vec::new(), body })
             }),
     ];
     (vec(item, 0..4), vec(comment(), 0..2)).prop_map(|(items, closing)| Module { items, closing })
@@ -168,10 +181,20 @@ fn pieces() -> impl Strategy<Value = Vec<Piece>> {
         "part 1 n=3; conv 8",
         "maxpool 3 s=1; avgpool 3 s=1 count_pad=true",
         "upsample 2; maxpool 2",
+        "upsample 2x1 mode=linear; maxpool 2x1; upsample size=7x3; upsample mode=corners size=6x5",
         "leaky 0.2; elu; dropout 0.1; bn eps=0.001",
         "skip proj { conv 20 k=3; bn }; relu",
         "u 8; u 16",
         "softmax",
+        "groupnorm 2; instancenorm eps=0.001; l2norm; lrn 5 alpha=0.001 beta=0.5 bias=2",
+        "conv 8 k=3; bn sub=2; conv 8 k=1; bn sub=3 eps=0.001",
+        "deconv 8; bn; maxpool 2",
+        "deconv 8 k=3 s=1 g=4; deconv 4 k=3; avgpool 2 d=1",
+        "deconv 8 k=1x3 s=2x1 p=(0, 1, 0, 0) d=2 out=1x0; maxpool 2 s=1 d=2",
+        "mish; softplus; softsign; exp; log; sqrt; abs; neg",
+        "erf; reciprocal; sin; cos; floor; ceil; round; sign",
+        "prelu; clip min=-1 max=0.5; clip max=3; clip min=0 max=6",
+        "softmax axis=h; logsoftmax; logsoftmax axis=w",
         "tokens; linear 8; grid",
         "pad 1; crop (1, 1, 1, 1); pad (1, 0, 2, 1) value=-0.5; crop (1, 0, 2, 1)",
         "pad 1x2 mode=reflect; crop 1x2; pad 1 mode=edge; crop 1",

@@ -40,5 +40,22 @@ fn the_examples_of_the_reference_check_and_are_canonical() {
 #[test]
 fn the_card_is_short() {
     let words = card().split_whitespace().count();
-    assert!(words < 400, "{words} words");
+    assert!(words < 500, "{words} words");
+}
+
+#[test]
+fn the_edits_of_the_reference_apply_and_are_canonical() {
+    const MODEL: &str = "block mb(c, k=3, s=1) { skip? { conv c_in*4; bn; relu6; dwconv k=k s=s; bn; relu6; conv c; bn } }\n\
+                         model m(x: f32[N, 3, 32, 32]) -> y { stem: conv 24\nbody: mb 16; repeat 3 { mb 32 k=5 }\n\
+                         head: gap; linear 4 }";
+    let examples: Vec<&str> =
+        REFERENCE.split("```edits\n").skip(1).map(|rest| rest.split("```").next().unwrap()).collect();
+    assert!(!examples.is_empty());
+    for text in examples {
+        let (script, faults) = lamda_dsl::parse_edits(text);
+        assert!(faults.is_empty(), "{}", compact(text, &faults));
+        assert_eq!(script.to_string(), text);
+        let made = lamda_dsl::edit::apply(&check(MODEL).module, &script);
+        assert!(made.is_ok(), "{}", compact(text, &made.unwrap_err()));
+    }
 }

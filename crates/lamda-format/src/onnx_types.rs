@@ -38,6 +38,14 @@ pub(crate) fn dtype_to_onnx(dtype: DType) -> i32 {
         DType::U32 => 12,
         DType::U64 => 13,
         DType::Bf16 => 16,
+        DType::C64 => 14,
+        DType::C128 => 15,
+        DType::F8E4M3Fn => 17,
+        DType::F8E4M3Fnuz => 18,
+        DType::F8E5M2 => 19,
+        DType::F8E5M2Fnuz => 20,
+        DType::U4 => 21,
+        DType::I4 => 22,
     }
 }
 

@@ -48,7 +48,12 @@ fn node_cost<'g>(graph: &'g Graph, id: NodeId, counted: &mut HashSet<&'g str>) -
     let node = graph.node(id);
     let specs = graph.params(id);
     let owned = specs.is_empty() || counted.insert(&node.weights);
-    let params = specs.iter().filter(|s| s.trained).map(|s| s.elements()).sum::<u64>();
+    let mut params = specs.iter().filter(|s| s.trained).map(|s| s.elements()).sum::<u64>();
+    if let crate::Op::Opaque(op) = &node.op {
+        for (_, sub) in op.subgraphs() {
+            params += sub.graph.iter().map(|(id, _)| node_cost(&sub.graph, id, counted).params).sum::<u64>();
+        }
+    }
     let inputs: Vec<&TensorType> = node.inputs.iter().filter_map(|v| graph.tensor_type(*v)).collect();
     let output = node.outputs.first().and_then(|v| graph.tensor_type(*v));
     let macs = match (node.op.operator(), output) {

@@ -4,8 +4,8 @@
 use crate::graph::{Graph, ValueId};
 use crate::op::{Op, OpError};
 use crate::tensor::Tensor;
-use crate::types::{Dim, Layout, TensorType};
-use crate::weights::{Weights, WeightsError};
+use crate::types::{DType, Dim, Layout, TensorType};
+use crate::weights::{ParamSpec, Weights, WeightsError};
 use std::collections::HashMap;
 
 /// Which of an operator's two behaviours is meant.
@@ -55,9 +55,23 @@ pub enum ExecError {
     /// A weight is missing or of another shape.
     #[error(transparent)]
     Weights(#[from] WeightsError),
+    /// Elements that are no numbers.
+    #[error("elements of type {} cannot be computed with", dtype.word())]
+    NotNumbers {
+        /// Their type.
+        dtype: crate::DType,
+    },
     /// The number or shapes of the given inputs do not fit the model.
     #[error("the inputs given do not have the shapes that the model takes")]
     Shape,
+    /// An id that has no row in a table.
+    #[error("the id {id} is not among the {count} of the table")]
+    Id {
+        /// The id.
+        id: i64,
+        /// How many rows there are, from 0.
+        count: usize,
+    },
 }
 
 impl ExecError {
@@ -109,8 +123,8 @@ pub fn execute_all(
         let params: Vec<Tensor<f64>> = graph
             .params(id)
             .iter()
-            .map(|spec| Ok(weights.get(&node.weights, spec)?.to_f64()))
-            .collect::<Result<_, WeightsError>>()?;
+            .map(|spec| number_tensor(weights, &node.weights, spec))
+            .collect::<Result<_, ExecError>>()?;
         let types: Vec<&TensorType> = node.inputs.iter().filter_map(|v| graph.tensor_type(*v)).collect();
         let taken: Option<Vec<&Tensor<f64>>> = node.inputs.iter().map(|v| values.get(v)).collect();
         let Some(operator) = node.op.operator() else { return Err(ExecError::Shape) };
@@ -129,4 +143,13 @@ fn fits<'g>(ty: &'g TensorType, sizes: &[usize], named: &mut HashMap<&'g str, us
         Dim::Symbol(name) => *named.entry(name).or_insert(size) == size,
         Dim::Unknown => true,
     })
+}
+
+fn number_tensor(weights: &Weights, path: &str, spec: &ParamSpec) -> Result<Tensor<f64>, ExecError> {
+    if spec.dtype == DType::F32 {
+        return Ok(weights.get(path, spec)?.to_f64());
+    }
+    let raw = weights.get_raw(path, spec)?;
+    let numbers = raw.numbers().ok_or(ExecError::NotNumbers { dtype: spec.dtype })?;
+    Tensor::new(raw.shape().to_vec(), numbers).ok_or(ExecError::Shape)
 }

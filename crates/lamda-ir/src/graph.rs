@@ -64,6 +64,8 @@ pub struct Graph {
     inputs: Vec<(String, ValueId)>,
     outputs: Vec<(String, ValueId)>,
     paths: HashSet<String>,
+    /// The versions of ONNX's operator sets that carried operators are of, by domain.
+    opsets: Vec<(String, i64)>,
     /// The nodes that take each value, by the value's number.
     readers: Vec<Vec<NodeId>>,
 }
@@ -78,6 +80,7 @@ impl Graph {
             inputs: Vec::new(),
             outputs: Vec::new(),
             paths: HashSet::new(),
+            opsets: Vec::new(),
             readers: Vec::new(),
         }
     }
@@ -141,6 +144,19 @@ impl Graph {
     /// Declares an output of the model.
     pub fn add_output(&mut self, name: impl Into<String>, value: ValueId) {
         self.outputs.push((name.into(), value));
+    }
+
+    /// Says of which version of a domain's operators the carried ones are.
+    pub fn set_opset(&mut self, domain: impl Into<String>, version: i64) {
+        let domain = domain.into();
+        self.opsets.retain(|(d, _)| *d != domain);
+        self.opsets.push((domain, version));
+        self.opsets.sort();
+    }
+
+    /// The versions of ONNX's operator sets that carried operators are of, ordered by domain, the standard one empty.
+    pub fn opsets(&self) -> &[(String, i64)] {
+        &self.opsets
     }
 
     /// The model's name.

@@ -5,8 +5,8 @@
 //! over each node's kind, attributes, input numbers and weight sharing, cut to 128 bits. Nodes that no output
 //! depends on do not count.
 
-use crate::graph::{Graph, NodeId, ValueId};
-use crate::op::Op;
+use crate::graph::{Graph, Node, NodeId, ValueId};
+use crate::op::{Op, Operator as _, Subgraph};
 use crate::types::ValueType;
 use sha2::{Digest as _, Sha256};
 use std::collections::HashMap;
@@ -61,38 +61,119 @@ impl Digest {
 /// The hash of a graph's structure.
 pub fn structural_hash(graph: &Graph) -> GraphHash {
     let mut d = Digest(Sha256::new());
-    let mut numbers: HashMap<ValueId, usize> = HashMap::new();
-    let mut weights: HashMap<&str, usize> = HashMap::new();
+    let mut weights = HashMap::new();
     d.usizes(&[graph.inputs().len(), graph.outputs().len()]);
+    let mut numbers = HashMap::new();
     for (_, id) in graph.inputs() {
-        numbers.insert(*id, numbers.len());
+        numbers.insert(*id, Seen::Number(numbers.len()));
         digest_type(&graph.value(*id).ty, &mut d);
     }
-    for id in canonical_order(graph) {
-        let node = graph.node(id);
-        d.text(node.op.kind());
-        match &node.op {
-            Op::Opaque(op) => d.text(&format!("{:?}{:?}", op.domain, op.attributes)),
-            _ => {
-                if let Some(operator) = node.op.operator() {
-                    operator.digest(&mut d);
-                }
-            }
-        }
-        let inputs: Vec<usize> = node.inputs.iter().filter_map(|v| numbers.get(v).copied()).collect();
-        d.usizes(&inputs);
-        let next = weights.len();
-        d.usizes(&[*weights.entry(node.weights.as_str()).or_insert(next), node.outputs.len()]);
-        for output in &node.outputs {
-            numbers.insert(*output, numbers.len());
-        }
+    digest_nodes(graph, numbers, &mut weights, &mut d);
+    for (domain, version) in graph.opsets() {
+        d.text(domain);
+        d.usizes(&[*version as usize]);
     }
-    let outputs: Vec<usize> = graph.outputs().iter().filter_map(|(_, v)| numbers.get(v).copied()).collect();
-    d.usizes(&outputs);
     let full = d.0.finalize();
     let mut short = [0; 16];
     short.copy_from_slice(&full[..16]);
     GraphHash(short)
+}
+
+/// What a value is to the nodes that read it. Constants are what they hold, so one that is shared is the same as copies.
+#[derive(Clone)]
+enum Seen {
+    Number(usize),
+    /// Of the graph around it, so many levels further out.
+    Outer(usize, Box<Seen>),
+    Constant(Vec<u8>),
+}
+
+impl Seen {
+    fn digest(&self, d: &mut Digest) {
+        match self {
+            Seen::Number(n) => d.usizes(&[*n]),
+            Seen::Outer(levels, seen) => {
+                d.usizes(&[usize::MAX - levels]);
+                seen.digest(d);
+            }
+            Seen::Constant(bytes) => d.bytes(bytes),
+        }
+    }
+
+    fn from_inside(&self) -> Seen {
+        match self {
+            Seen::Outer(levels, seen) => Seen::Outer(levels + 1, seen.clone()),
+            Seen::Constant(bytes) => Seen::Constant(bytes.clone()),
+            own => Seen::Outer(1, Box::new(own.clone())),
+        }
+    }
+}
+
+fn digest_nodes<'g>(
+    graph: &'g Graph,
+    mut seen: HashMap<ValueId, Seen>,
+    weights: &mut HashMap<&'g str, usize>,
+    d: &mut Digest,
+) {
+    let mut next = seen.len();
+    for id in canonical_order(graph) {
+        let node = graph.node(id);
+        if let Op::Constant(constant) = &node.op {
+            let mut own = Digest(Sha256::new());
+            constant.digest(&mut own);
+            seen.insert(node.outputs[0], Seen::Constant(own.0.finalize().to_vec()));
+            continue;
+        }
+        d.text(node.op.kind());
+        let mut taken = node.inputs.len();
+        match &node.op {
+            Op::Opaque(op) => {
+                op.digest(d);
+                taken = op.inputs.iter().filter(|given| **given).count().min(taken);
+                for (name, sub) in op.subgraphs() {
+                    d.text(name);
+                    digest_subgraph(sub, node, &seen, weights, d);
+                }
+            }
+            _ => {
+                if let Some(operator) = node.op.operator() {
+                    operator.digest(d);
+                }
+            }
+        }
+        d.usizes(&[taken]);
+        node.inputs[..taken].iter().filter_map(|v| seen.get(v)).for_each(|s| s.digest(d));
+        let place = weights.len();
+        d.usizes(&[*weights.entry(node.weights.as_str()).or_insert(place), node.outputs.len()]);
+        for output in &node.outputs {
+            seen.insert(*output, Seen::Number(next));
+            next += 1;
+        }
+    }
+    graph.outputs().iter().filter_map(|(_, v)| seen.get(v)).for_each(|s| s.digest(d));
+}
+
+/// A graph inside a node. What it reads from around it counts by what it is there, not by the order of capture.
+fn digest_subgraph<'g>(
+    sub: &'g Subgraph,
+    node: &Node,
+    around: &HashMap<ValueId, Seen>,
+    weights: &mut HashMap<&'g str, usize>,
+    d: &mut Digest,
+) {
+    let own = sub.own_inputs();
+    d.usizes(&[own, sub.graph.outputs().len()]);
+    let mut seen = HashMap::new();
+    for (i, (_, id)) in sub.graph.inputs().iter().enumerate() {
+        if i < own {
+            digest_type(&sub.graph.value(*id).ty, d);
+            seen.insert(*id, Seen::Number(i));
+            continue;
+        }
+        let outer = sub.captures.get(i - own).and_then(|c| around.get(node.inputs.get(*c)?));
+        seen.insert(*id, outer.map_or(Seen::Number(usize::MAX), Seen::from_inside));
+    }
+    digest_nodes(&sub.graph, seen, weights, d);
 }
 
 /// The nodes that outputs depend on, in an order that depends on the structure only.

@@ -7,10 +7,47 @@ use crate::op::{Op, OpError};
 use std::collections::{HashMap, HashSet};
 
 /// Which old node became which new one. Weights and measurements are inherited along it, never by path.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct NodeMap(Vec<Option<NodeId>>);
 
+/// Pairs that are no map.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NodeMapError {
+    /// A node that its graph does not have.
+    #[error("the graph has no node of the number {0}")]
+    Foreign(usize),
+    /// A node that is in two pairs.
+    #[error("the node of the number {0} is in two pairs")]
+    Twice(usize),
+}
+
 impl NodeMap {
+    /// The map that pairs of old and new nodes make; every other old node is gone.
+    ///
+    /// # Errors
+    /// A node that its graph does not have, and one that is in two pairs.
+    pub fn new(
+        old: &Graph,
+        new: &Graph,
+        pairs: impl IntoIterator<Item = (NodeId, NodeId)>,
+    ) -> Result<NodeMap, NodeMapError> {
+        let mut map = vec![None; old.nodes().len()];
+        let mut taken = HashSet::new();
+        for (from, to) in pairs {
+            if to.index() >= new.nodes().len() {
+                return Err(NodeMapError::Foreign(to.index()));
+            }
+            let slot = map.get_mut(from.index()).ok_or(NodeMapError::Foreign(from.index()))?;
+            if slot.replace(to).is_some() {
+                return Err(NodeMapError::Twice(from.index()));
+            }
+            if !taken.insert(to) {
+                return Err(NodeMapError::Twice(to.index()));
+            }
+        }
+        Ok(NodeMap(map))
+    }
+
     /// The new node of an old one; `None` when it is gone.
     pub fn get(&self, old: NodeId) -> Option<NodeId> {
         self.0.get(old.index()).copied().flatten()
@@ -73,6 +110,9 @@ impl Patch {
         let mut out = Graph::new(graph.name());
         for (name, id) in graph.inputs() {
             values.insert(*id, out.add_input(name.clone(), graph.value(*id).ty.clone()));
+        }
+        for (domain, version) in graph.opsets() {
+            out.set_opset(domain.clone(), *version);
         }
         let needed = self.needed(graph);
         let mut map = vec![None; graph.nodes().len()];

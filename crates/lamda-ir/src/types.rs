@@ -25,11 +25,19 @@ pub enum DType {
     U64,
     Bool,
     String,
+    F8E4M3Fn,
+    F8E4M3Fnuz,
+    F8E5M2,
+    F8E5M2Fnuz,
+    U4,
+    I4,
+    C64,
+    C128,
 }
 
 impl DType {
     /// Every element type, in the order of declaration.
-    pub const ALL: [DType; 14] = [
+    pub const ALL: [DType; 22] = [
         DType::F32,
         DType::F16,
         DType::Bf16,
@@ -44,6 +52,14 @@ impl DType {
         DType::U64,
         DType::Bool,
         DType::String,
+        DType::F8E4M3Fn,
+        DType::F8E4M3Fnuz,
+        DType::F8E5M2,
+        DType::F8E5M2Fnuz,
+        DType::U4,
+        DType::I4,
+        DType::C64,
+        DType::C128,
     ];
 
     /// The word of the language, `f32`.
@@ -63,6 +79,14 @@ impl DType {
             DType::U64 => "u64",
             DType::Bool => "bool",
             DType::String => "string",
+            DType::F8E4M3Fn => "f8e4m3fn",
+            DType::F8E4M3Fnuz => "f8e4m3fnuz",
+            DType::F8E5M2 => "f8e5m2",
+            DType::F8E5M2Fnuz => "f8e5m2fnuz",
+            DType::U4 => "u4",
+            DType::I4 => "i4",
+            DType::C64 => "c64",
+            DType::C128 => "c128",
         }
     }
 
@@ -71,14 +95,17 @@ impl DType {
         DType::ALL.into_iter().find(|t| t.word() == word)
     }
 
-    /// Bytes of one element; none for strings.
+    /// Bytes of one element; none for strings, and for those of four bits, of which two share one.
     pub fn bytes(self) -> Option<u64> {
         match self {
+            DType::C128 => Some(16),
+            DType::C64 => Some(8),
+            DType::F8E4M3Fn | DType::F8E4M3Fnuz | DType::F8E5M2 | DType::F8E5M2Fnuz => Some(1),
             DType::F64 | DType::I64 | DType::U64 => Some(8),
             DType::F32 | DType::I32 | DType::U32 => Some(4),
             DType::F16 | DType::Bf16 | DType::I16 | DType::U16 => Some(2),
             DType::I8 | DType::U8 | DType::Bool => Some(1),
-            DType::String => None,
+            DType::String | DType::U4 | DType::I4 => None,
         }
     }
 }

@@ -13,10 +13,14 @@ use rand_pcg::Pcg64Mcg;
 fn random_graph(seed: u64) -> Graph {
     let mut rng = Pcg64Mcg::seed_from_u64(seed);
     let mut g = Graph::new("random");
-    let rank = rng.random_range(1..=2);
+    let rank = rng.random_range(1..=3);
     let sizes: Vec<usize> =
         [rng.random_range(1..=4)].into_iter().chain((0..rank).map(|_| rng.random_range(3..=7))).collect();
-    let layout = if rank == 1 { Layout::Signal } else { Layout::Map };
+    let layout = match rank {
+        1 if rng.random() => Layout::Sequence,
+        1 => Layout::Signal,
+        _ => Layout::Map,
+    };
     let mut x = g.add_input("x", TensorType::batched(layout, &sizes));
     for step in 0..rng.random_range(1..=7) {
         let Some(c) = g.tensor_type(x).and_then(TensorType::channels) else { break };
@@ -55,14 +59,23 @@ fn random_op(rng: &mut Pcg64Mcg, c: usize, rank: usize) -> Op {
         w
     };
     if rank == 0 {
-        return match rng.random_range(0..4) {
+        return match rng.random_range(0..6) {
+            4 => LayerNorm { eps: 1e-5 }.into(),
+            5 => RmsNorm { eps: 1e-6 }.into(),
             0 => Linear { out_channels: rng.random_range(1..6), bias: rng.random() }.into(),
             1 => BatchNorm { eps: 1e-5 }.into(),
-            2 => Softmax.into(),
-            _ => Activation::PLAIN[rng.random_range(0..8)].into(),
+            2 if rng.random() => Softmax { axis: None, log: rng.random() }.into(),
+            2 => random_norm(rng, c),
+            _ => random_pointwise(rng),
         };
     }
-    match rng.random_range(0..17) {
+    let cell = Cell::ALL[rng.random_range(0..3)];
+    let (bidirectional, last) = (rng.random(), rng.random());
+    match rng.random_range(0..26) {
+        17 => LayerNorm { eps: 1e-5 }.into(),
+        18 => RmsNorm { eps: 1e-6 }.into(),
+        19 if rank == 1 => Take { index: rng.random_range(-2..2) }.into(),
+        20 if rank == 1 => Recurrent { cell, width: rng.random_range(1..4), bidirectional, last }.into(),
         0 | 1 => {
             let mut window = window(rng);
             window.dilation[0] = rng.random_range(1..=2);
@@ -74,19 +87,59 @@ fn random_op(rng: &mut Pcg64Mcg, c: usize, rank: usize) -> Op {
         2 => BatchNorm { eps: 1e-3 }.into(),
         3 => MaxPool { window: window(rng) }.into(),
         4 => AvgPool { window: window(rng), count_pad: rng.random() }.into(),
+        5 if rng.random() => DropPath { p: 0.25 }.into(),
         5 => GlobalPool::Max.into(),
         6 => Flatten.into(),
         7 => ChannelShuffle { groups: 2 }.into(),
         8 => ChannelSlice { start: c / 2, len: c - c / 2 }.into(),
-        9 => Upsample { factor: 2 }.into(),
+        9 => {
+            let numbers = (0..rank).map(|_| rng.random_range(1..=6)).collect();
+            let sizing = if rng.random() { Sizing::Sizes(numbers) } else { Sizing::Factors(numbers) };
+            Upsample { sizing, mode: Interpolation::ALL[rng.random_range(0..3)] }.into()
+        }
         10 => Activation::LeakyRelu { alpha: 0.1 }.into(),
-        11 => AxisMean { axes: vec![1 + rank] }.into(),
-        12 => Pad { pads: vec![(1, 2); rank], mode: PadMode::Edge }.into(),
-        13 => Crop { sides: vec![(1, 1); rank] }.into(),
-        14 => Tokens::Width.into(),
-        15 => Transpose { perm: [&[0, 1][..], &(2..rank + 2).rev().collect::<Vec<_>>()].concat() }.into(),
-        _ => Activation::PLAIN[rng.random_range(0..8)].into(),
+        15 => random_norm(rng, c),
+        12 => {
+            let mut window = window(rng);
+            let extra =
+                window.pads.iter().map(|p| if p.1 == 0 { rng.random_range(0..=1) } else { 0 }).collect();
+            window.dilation[0] = rng.random_range(1..=2);
+            let groups = if rng.random() { c } else { 1 };
+            let out_channels = groups * rng.random_range(1..=3);
+            ConvTranspose { out_channels, window, extra, groups, bias: rng.random() }.into()
+        }
+        11 => Softmax { axis: Some(1 + rng.random_range(1..=rank)), log: rng.random() }.into(),
+        21 => AxisMean { axes: vec![1 + rank] }.into(),
+        22 => Pad { pads: vec![(1, 2); rank], mode: PadMode::Edge }.into(),
+        23 => Crop { sides: vec![(1, 1); rank] }.into(),
+        24 => Tokens::Width.into(),
+        25 => Transpose { perm: [&[0, 1][..], &(2..rank + 2).rev().collect::<Vec<_>>()].concat() }.into(),
+        _ => random_pointwise(rng),
     }
+}
+
+fn random_norm(rng: &mut Pcg64Mcg, c: usize) -> Op {
+    match rng.random_range(0..5) {
+        0 => GroupNorm { groups: if rng.random() { c } else { 1 }, eps: 0.1 }.into(),
+        1 => InstanceNorm { eps: 0.1 }.into(),
+        2 => L2Norm { eps: if rng.random() { 0.0 } else { 0.1 } }.into(),
+        3 => LocalResponseNorm { size: rng.random_range(1..=5), alpha: 0.5, beta: 0.75, bias: 1.0 }.into(),
+        _ => SubSpectralNorm { parts: rng.random_range(2..=3), eps: 0.1 }.into(),
+    }
+}
+
+fn random_pointwise(rng: &mut Pcg64Mcg) -> Op {
+    match rng.random_range(0..4) {
+        0 => PRelu.into(),
+        1 => Activation::Clip { min: -0.5, max: f64::INFINITY }.into(),
+        _ => Activation::PLAIN[rng.random_range(0..Activation::PLAIN.len())].into(),
+    }
+}
+
+/// Whether a small change of the input is a small change of the output.
+fn is_smooth(op: &Op) -> bool {
+    use Activation::{Ceil, Exp, Floor, Log, Reciprocal, Round, Sign, Sqrt};
+    !matches!(op, Op::Activation(Ceil | Exp | Floor | Log | Reciprocal | Round | Sign | Sqrt))
 }
 
 fn random_input(graph: &Graph, batch: usize, seed: u64) -> Tensor<f64> {
@@ -129,6 +182,7 @@ proptest! {
     #[test]
     fn folding_batch_norm_keeps_the_meaning(seed: u64) {
         let g = random_graph(seed);
+        prop_assume!(g.nodes().iter().all(|n| is_smooth(&n.op)));
         let w = random_weights(&g, seed);
         let (folded, fw, map) = fold_batch_norm(&g, &w).unwrap();
         prop_assert!(verify(&folded).is_empty());
@@ -162,6 +216,44 @@ proptest! {
         prop_assert_eq!(structural_hash(&g), structural_hash(&same));
         prop_assert_eq!(map.iter().count(), same.nodes().len());
     }
+}
+
+/// Each norm, in training mode, leaves what its name says: mean 0 and variance 1, or length 1.
+#[test]
+fn norms_normalise() {
+    let mut rng = Pcg64Mcg::seed_from_u64(1);
+    let x = Tensor::from_fn(&[2, 6, 4, 5], |_| rng.random::<f64>() * 3.0 + 1.0);
+    let moments = |values: &[f64]| {
+        let n = values.len() as f64;
+        let mean = values.iter().sum::<f64>() / n;
+        (mean, values.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / n)
+    };
+    // Flat positions of one set that is normalised together.
+    type Set = fn(usize) -> bool;
+    let cases: [(Op, Set); 4] = [
+        (GroupNorm { groups: 2, eps: 1e-9 }.into(), |i| i < 3 * 20),
+        (InstanceNorm { eps: 1e-9 }.into(), |i| (20..40).contains(&i)),
+        // The lower half of the rows of channel 1, of both samples.
+        (SubSpectralNorm { parts: 2, eps: 1e-9 }.into(), |i| i / 20 % 6 == 1 && i % 20 >= 10),
+        (BatchNorm { eps: 1e-9 }.into(), |i| i / 20 % 6 == 1),
+    ];
+    let run = |op: Op| {
+        let mut g = Graph::new("g");
+        let v = g.add_input("x", TensorType::batched(Layout::Map, &[6, 4, 5]));
+        let y = g.add("n", op, &[v]).unwrap();
+        g.add_output("y", y);
+        execute(&g, &init_weights(&g, 0), Mode::Training, std::slice::from_ref(&x)).unwrap().remove(0)
+    };
+    for (op, set) in cases {
+        let kind = op.kind().to_owned();
+        let y = run(op);
+        let of: Vec<f64> = (0..y.data().len()).filter(|i| set(*i)).map(|i| y.data()[i]).collect();
+        let (mean, var) = moments(&of);
+        assert!(mean.abs() < 1e-9 && (var - 1.0).abs() < 1e-6, "{kind} {mean} {var}");
+    }
+    let y = run(L2Norm { eps: 1e-12 }.into());
+    let length: f64 = (0..6).map(|c| y.data()[c * 20 + 7].powi(2)).sum();
+    assert!((length - 1.0).abs() < 1e-9);
 }
 
 fn tiny(widths: [usize; 2], names: [&str; 2]) -> Graph {
@@ -265,7 +357,7 @@ fn sizes_that_no_number_holds_are_refused() {
     let ops: Vec<Op> = vec![
         ChannelSlice { start: huge, len: 1 }.into(),
         ChannelSlice { start: 1, len: huge }.into(),
-        Upsample { factor: huge }.into(),
+        Upsample::nearest(vec![1, huge]).into(),
         MaxPool { window: window(&|w| w.pads[0] = (huge, huge)) }.into(),
         MaxPool { window: window(&|w| w.pads[0] = (0, huge)) }.into(),
         AvgPool { window: window(&|w| w.dilation[1] = huge), count_pad: true }.into(),
@@ -285,8 +377,7 @@ fn an_operator_without_outputs_and_a_map_of_unknown_rank_are_refused() {
     let mut g = Graph::new("g");
     let unknown = TensorType { dtype: DType::F32, shape: None, layout: Layout::Map };
     let x = g.add_input("x", unknown);
-    let silent =
-        Opaque { domain: String::new(), name: "Silent".into(), attributes: Vec::new(), outputs: Vec::new() };
+    let silent = Opaque { outputs: vec![false], ..Opaque::new("Silent", 1) };
     assert!(matches!(g.add("silent", silent, &[x]), Err(OpError::Attribute { .. })));
     let pool = MaxPool { window: Window::new(Vec::new()) };
     assert!(matches!(g.add("pool", pool, &[x]), Err(OpError::UnknownDim { .. })));

@@ -116,7 +116,7 @@ fn random_op(rng: &mut Pcg64Mcg, t: &TensorType) -> Op {
             };
             MaxPool { window }.into()
         }
-        _ => Upsample { factor: 2 }.into(),
+        _ => Upsample::nearest(vec![2; spatial]).into(),
     }
 }
 

@@ -316,8 +316,7 @@ mod tests {
         let mut graph = volume();
         let last = graph.outputs()[0].1;
         let ty = graph.value(last).ty.clone();
-        let lstm =
-            Opaque { domain: String::new(), name: "LSTM".into(), attributes: vec![], outputs: vec![ty] };
+        let lstm = Opaque { types: vec![Some(ty)], ..Opaque::new("LSTM", 1) };
         let y = graph.add("lstm", lstm, &[last]).unwrap();
         graph.add_output("z", y);
         let estimate = synthetic::model(150).estimate(&graph);

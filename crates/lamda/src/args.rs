@@ -28,6 +28,10 @@ pub enum Verb {
     Fmt(Fmt),
     /// The model as text, with its costs.
     Show(Show),
+    /// Changes a model by path.
+    Edit(Edit),
+    /// The edits that turn one model into another.
+    Diff(Diff),
     /// From .lamda to .onnx, or back.
     Convert(Convert),
     /// Runs a model on a device and says how long it takes.
@@ -86,6 +90,37 @@ pub struct Show {
     /// Also show the predicted time of each line on this device.
     #[arg(long, requires = "costs")]
     pub device: Option<String>,
+}
+
+/// Arguments of `edit`.
+#[derive(Debug, ClapArgs)]
+pub struct Edit {
+    /// A model.
+    pub file: PathBuf,
+    /// A file of edits.
+    #[arg(value_name = "EDITS", conflicts_with = "edits")]
+    pub script: Option<PathBuf>,
+    /// An edit; may be repeated.
+    #[arg(short = 'e', long = "edit", value_name = "EDIT")]
+    pub edits: Vec<String>,
+    /// Write the model in its place, and its weights beside it.
+    #[arg(long, conflicts_with = "out")]
+    pub write: bool,
+    /// Where the new model goes, and its weights beside it; stdout otherwise.
+    #[arg(short, long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+    /// Decides fresh weights, where the edits leave none.
+    #[arg(long, default_value_t = 0)]
+    pub seed: u64,
+}
+
+/// Arguments of `diff`.
+#[derive(Debug, ClapArgs)]
+pub struct Diff {
+    /// A model.
+    pub a: PathBuf,
+    /// What it is to become.
+    pub b: PathBuf,
 }
 
 /// Arguments of `convert`.

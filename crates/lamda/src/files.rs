@@ -105,14 +105,7 @@ pub fn read_model(path: &Path) -> anyhow::Result<Model> {
         let (graph, weights) = (Some(imported.graph), Some(imported.weights));
         return Ok(Model { text, module, graph, weights, diagnostics: Vec::new() });
     }
-    let bytes = read(path, MAX_TEXT_BYTES)?;
-    let mut text = String::from_utf8(bytes).map_err(|e| {
-        let at = e.utf8_error().valid_up_to();
-        Failure::usage(
-            format!("{} is not UTF-8 text at byte {at}", path.display()),
-            "give a .lamda or a .onnx file",
-        )
-    })?;
+    let mut text = read_text(path)?;
     let checked = lamda_dsl::check(&text);
     // Beyond what the language reads there is nothing to point at, and pointing takes memory for every line.
     text.truncate(text.floor_char_boundary(lamda_dsl::MAX_BYTES));
@@ -137,6 +130,18 @@ pub fn read_model(path: &Path) -> anyhow::Result<Model> {
         graph: checked.expansion.graph,
         weights,
         diagnostics: checked.diagnostics,
+    })
+}
+
+/// The text of a file.
+///
+/// # Errors
+/// It cannot be read, or is no text.
+pub fn read_text(path: &Path) -> anyhow::Result<String> {
+    String::from_utf8(read(path, MAX_TEXT_BYTES)?).map_err(|e| {
+        let at = e.utf8_error().valid_up_to();
+        let message = format!("{} is not UTF-8 text at byte {at}", path.display());
+        Failure::usage(message, "give a .lamda or a .onnx file")
     })
 }
 

@@ -2,6 +2,7 @@
 
 use super::Checker;
 use super::exprs::Scope;
+use crate::onnx_names::ONNX_OPERATORS;
 use crate::suggest::{known_elsewhere, nearest};
 use crate::syntax::{Arg, At, Block, Body, Call, Expr, StmtKind, Value};
 use crate::table::{self, ArgDefault, ArgKind, OPERATORS, OpSpec};
@@ -13,7 +14,10 @@ impl<'m> Checker<'m> {
             match &stmt.kind {
                 StmtKind::Call(call) => {
                     self.call(call, stmt.at, scope);
-                    call.bodies.iter().for_each(|b| self.calls(b, &scope.within(false)));
+                    let inner = scope.within(false);
+                    let absent = |b: &&Body| call.is_foreign() && is_absent(b);
+                    call.bodies.iter().filter(|b| !absent(b)).for_each(|b| self.calls(b, &inner));
+                    call.graphs().for_each(|(_, graph)| self.calls(&graph.body, &inner));
                 }
                 StmtKind::Skip(s) => self.calls(&s.body, &scope.within(false)),
                 StmtKind::Repeat(r) => {
@@ -31,7 +35,12 @@ impl<'m> Checker<'m> {
                     cond.otherwise.iter().for_each(|b| self.calls(b, scope));
                 }
                 StmtKind::Section(s) => self.calls(&s.body, scope),
-                StmtKind::Ref(_) | StmtKind::Tap(_) => {}
+                StmtKind::Ref(_) | StmtKind::Tap(_) | StmtKind::Reuse(_) => {}
+                StmtKind::Absent => {
+                    let help = "leave it out; `none` stands alone in the braces of an `onnx.*` operator";
+                    let fault = Diagnostic::error(Code::BadArgument, "`none` is no value here");
+                    self.faults.push(fault.at(stmt.at.span()).help(help));
+                }
             }
         }
     }
@@ -47,9 +56,32 @@ impl<'m> Checker<'m> {
             call.args.iter().for_each(|a| self.block_value(&a.value, a.at, scope));
         } else if let Some(op) = table::operator(name) {
             self.operator_call(call, op, at, scope);
+        } else if call.is_foreign() {
+            self.foreign_call(call, scope);
         } else {
             self.unknown(call, scope);
             call.args.iter().for_each(|a| self.mark_used(&a.value, scope));
+        }
+    }
+
+    /// An operator that is carried: what its arguments mean is ONNX's affair.
+    fn foreign_call(&mut self, call: &'m Call, scope: &Scope<'_, 'm>) {
+        let name = &call.name.text[table::FOREIGN.len()..];
+        if !name.contains('.') && ONNX_OPERATORS.binary_search(&name).is_err() {
+            let message = format!("ONNX has no operator `{name}` that is known here");
+            let fault = Diagnostic::warning(Code::UnknownOperator, message).at(call.name.at.span());
+            self.faults.push(match nearest(name, ONNX_OPERATORS.iter().copied()) {
+                Some(near) => fault.help(format!("did you mean `onnx.{near}`?")).edit(format!("onnx.{near}")),
+                None => fault.help("it is carried; whether a runtime has it is seen when it runs"),
+            });
+        }
+        for arg in &call.args {
+            self.foreign_value(&arg.value, arg.at, scope);
+        }
+        let plain = call.args.iter().find(|a| a.name.is_none());
+        if let (Some(arg), false) = (plain, call.bodies.is_empty()) {
+            let help = "put every input in braces of its own: `{ @y }`, `{ const 1 }`, `{ none }`";
+            self.fault(Code::BadArgument, arg.at, "an input beside braces", help);
         }
     }
 
@@ -159,6 +191,7 @@ impl<'m> Checker<'m> {
         } else {
             self.no_braces(call, "operator");
             self.plain_arguments(call, op, &plain, scope);
+            self.required_by_name(call, op);
         }
         for arg in &call.args {
             let Some(key) = &arg.name else { continue };
@@ -203,7 +236,12 @@ impl<'m> Checker<'m> {
                 });
             }
             (None, Some(spec)) if spec.default == ArgDefault::Required => {
-                let by_name = call.args.iter().any(|a| a.name.as_ref().is_some_and(|n| n.text == spec.name));
+                // A size stands for a factor.
+                let sized = |name: &str| op.make == table::Make::Upsample && name == "size";
+                let by_name = call
+                    .args
+                    .iter()
+                    .any(|a| a.name.as_ref().is_some_and(|n| n.text == spec.name || sized(&n.text)));
                 if !by_name {
                     let message = format!("`{}` needs `{}`", op.name, spec.name);
                     let help = format!("write the value behind the word: `{}`", op.signature());
@@ -236,9 +274,18 @@ impl<'m> Checker<'m> {
         }
     }
 
+    fn required_by_name(&mut self, call: &Call, op: &'static OpSpec) {
+        for spec in op.named.iter().filter(|s| s.default == ArgDefault::Required) {
+            if !call.args.iter().any(|a| a.name.as_ref().is_some_and(|n| n.text == spec.name)) {
+                let message = format!("`{}` needs `{}`", op.name, spec.name);
+                self.fault(Code::BadArgument, call.name.at, message, format!("it is `{}`", op.signature()));
+            }
+        }
+    }
+
     fn list_outside(&mut self, op: &OpSpec, arg: &Arg, kind: ArgKind, scope: &Scope<'_, 'm>) {
         let Value::List(values) = &arg.value else { return };
-        if scope.repeated {
+        if scope.repeated || kind == ArgKind::Elements || values.is_empty() {
             return;
         }
         let whole = |v: &Value| v.as_number().filter(|n| *n >= 0.0 && n.fract() == 0.0).map(|n| n as u32);
@@ -303,6 +350,11 @@ impl<'m> Checker<'m> {
             _ => {}
         }
     }
+}
+
+/// Whether braces hold `none` alone.
+pub(crate) fn is_absent(body: &Body) -> bool {
+    matches!(&body.stmts[..], [only] if only.kind == StmtKind::Absent)
 }
 
 fn signature(block: &Block) -> String {

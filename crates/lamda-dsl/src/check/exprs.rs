@@ -18,8 +18,12 @@ pub(super) struct Scope<'s, 'm> {
     pub(super) repeated: bool,
 }
 
+/// Words of `const` and of attributes.
+const FOREIGN_WORDS: &[&str] = &["inf", "nan", "int", "ints", "floats", "strings", "bytes", "message"];
+
 /// Words that a block may pass on.
-const WORDS: &[&str] = &["same", "causal", "upper", "auto", "c", "h", "w", "t", "d"];
+const WORDS: &[&str] =
+    &["same", "causal", "upper", "auto", "c", "h", "w", "t", "d", "nearest", "linear", "corners"];
 
 impl<'s, 'm> Scope<'s, 'm> {
     pub(super) fn of_block(block: &'m Block, params: &'s HashSet<&'m str>) -> Scope<'s, 'm> {
@@ -56,6 +60,20 @@ impl<'m> Checker<'m> {
         }
     }
 
+    /// A value that is given to an `onnx.*` operator or to `const`.
+    pub(super) fn foreign_value(&mut self, value: &'m Value, at: At, scope: &Scope<'_, 'm>) {
+        match value {
+            Value::Expr(Expr::Name(name)) if FOREIGN_WORDS.contains(&name.text.as_str()) => {}
+            Value::Expr(Expr::Neg(inner)) if matches!(&**inner, Expr::Name(n) if n.text == "inf") => {}
+            Value::Expr(Expr::Name(name)) if table::DTYPES.contains(&name.text.as_str()) => {}
+            Value::Expr(e) => self.expr(e, at, scope, &[]),
+            Value::List(values) | Value::Tuple(values) => {
+                values.iter().for_each(|v| self.foreign_value(v, at, scope));
+            }
+            _ => {}
+        }
+    }
+
     /// A value that is given to an operator.
     pub(super) fn operator_value(&mut self, op: &str, arg: &'m Arg, spec: &ArgSpec, scope: &Scope<'_, 'm>) {
         self.typed_value(op, &arg.value, arg.at, spec, scope);
@@ -69,6 +87,12 @@ impl<'m> Checker<'m> {
             _ => &[],
         };
         let fits = match (value, spec.kind) {
+            (_, ArgKind::Elements) => {
+                self.foreign_value(value, at, scope);
+                !matches!(value, Value::Ref(_) | Value::None | Value::Type(_) | Value::Graph(_))
+            }
+            // A scalar has no sizes.
+            (Value::List(values), ArgKind::Size) if values.is_empty() => true,
             (Value::List(values), _) => {
                 values.iter().for_each(|v| self.typed_value(op, v, at, spec, scope));
                 true
@@ -119,6 +143,8 @@ impl<'m> Checker<'m> {
             }
             (Value::Size(_), ArgKind::Sides) => true,
             (Value::Bool(_), ArgKind::Flag | ArgKind::AutoFlag) => true,
+            (Value::Ref(_), ArgKind::Value) => true,
+            (Value::None, _) => spec.default == table::ArgDefault::Word("none"),
             _ => false,
         };
         if !fits {
@@ -130,7 +156,7 @@ impl<'m> Checker<'m> {
     /// A number: names in it are parameters, `let`s and `c_in`.
     pub(super) fn expr(&mut self, e: &'m Expr, at: At, scope: &Scope<'_, 'm>, words: &[&str]) {
         match e {
-            Expr::Number(_) => {}
+            Expr::Number(_) | Expr::Real(_) => {}
             Expr::Name(name) => self.name(name, at, scope, words),
             Expr::Neg(x) => self.expr(x, at, scope, &[]),
             Expr::Binary(_, l, r) => {
@@ -203,5 +229,7 @@ fn describe(kind: ArgKind) -> String {
         ArgKind::Shape => "sizes such as `(N, 4, -1)`: 0 copies, -1 is what the others leave".into(),
         ArgKind::Sides => "a whole number, one for each axis: `1x2`, or all sides `(t, l, b, r)`".into(),
         ArgKind::Activation => "the name of an activation, such as relu".into(),
+        ArgKind::Elements => "a number, a list, or both with a type: `0.5`, `[1, 2]`, `(i32, [1, 2])`".into(),
+        ArgKind::Value => "a value, such as @mask, or none".into(),
     }
 }

@@ -6,6 +6,8 @@ mod exprs;
 mod names;
 mod size;
 
+pub(crate) use calls::is_absent;
+
 use crate::syntax::{At, Block, Item, Model, Module, Name, Size, StmtKind, Value};
 use crate::table;
 use lamda_ir::{Code, Diagnostic};
@@ -77,7 +79,7 @@ impl<'m> Checker<'m> {
                 self.inputs.extend(first.inputs.iter().map(|i| i.name.text.as_str()));
                 self.dims.extend(first.inputs.iter().flat_map(|i| &i.ty.dims).filter_map(|d| match d {
                     Size::Name(name) => Some(name.text.as_str()),
-                    Size::Number(_) => None,
+                    Size::Number(_) | Size::Unknown | Size::Rest => None,
                 }));
                 if let Some(second) = second {
                     let help = "a file has one model; write parts of it as `block`s";

@@ -2,7 +2,7 @@
 
 use super::Checker;
 use crate::suggest::nearest;
-use crate::syntax::{Body, Call, Name, Output, StmtKind, Value};
+use crate::syntax::{Body, Call, Name, Output, StmtKind, Subgraph, Value};
 use lamda_ir::{Code, Diagnostic};
 use std::collections::{HashMap, HashSet};
 
@@ -53,11 +53,15 @@ impl<'m> Checker<'m> {
     }
 
     fn values_of(&mut self, body: &'m Body, values: &mut Values<'_, 'm>) {
+        let mut foreign = false;
         for stmt in &body.stmts {
+            let behind_foreign = std::mem::replace(&mut foreign, stmt.call().is_some_and(Call::is_foreign));
             match &stmt.kind {
+                StmtKind::Absent => {}
                 StmtKind::Call(call) => {
                     self.values_of_call(call, values);
                     call.bodies.iter().for_each(|b| self.values_of(b, values));
+                    call.graphs().for_each(|(_, graph)| self.values_of_graph(graph, values));
                 }
                 StmtKind::Skip(s) => self.values_of(&s.body, values),
                 StmtKind::Repeat(r) => self.values_of(&r.body, values),
@@ -76,7 +80,16 @@ impl<'m> Checker<'m> {
                     self.define(&section.name, values);
                 }
                 StmtKind::Ref(name) => self.read(name, values),
+                StmtKind::Reuse(_) => {}
                 StmtKind::Tap(names) => {
+                    if behind_foreign && names.len() > 1 {
+                        // Which of them are used is the operator's affair.
+                        for name in names.iter().filter(|n| n.text != "none") {
+                            self.define(name, values);
+                            values.used.insert(&name.text);
+                        }
+                        continue;
+                    }
                     if names.len() > 1 {
                         let help = "no operator here makes several values: write `as y`";
                         self.fault(Code::Arity, names[1].at, "several names for one value", help);
@@ -88,6 +101,22 @@ impl<'m> Checker<'m> {
                 }
             }
         }
+    }
+
+    /// A sub-graph sees what is named around it; what it names is its own.
+    fn values_of_graph(&mut self, graph: &'m Subgraph, values: &mut Values<'_, 'm>) {
+        let around = values.known.clone();
+        for input in &graph.inputs {
+            self.define(&input.name, values);
+        }
+        self.values_of(&graph.body, values);
+        for output in graph.outputs.iter().filter(|_| graph.outputs.len() > 1) {
+            self.read(&output.name, values);
+        }
+        if let [one] = &graph.outputs[..] {
+            values.used.insert(&one.name.text);
+        }
+        values.known = around;
     }
 
     fn values_of_call(&mut self, call: &'m Call, values: &mut Values<'_, 'm>) {

@@ -47,7 +47,9 @@ impl<'m> Checker<'m> {
                 let turns = r.count.as_number().map_or(0, |n| n.max(0.0) as u64);
                 Some(self.body_size(&r.body, known, depth)?.saturating_mul(turns))
             }
-            StmtKind::If(_) | StmtKind::Ref(_) | StmtKind::Tap(_) => Some(0),
+            StmtKind::If(_) | StmtKind::Ref(_) | StmtKind::Tap(_) | StmtKind::Absent | StmtKind::Reuse(_) => {
+                Some(0)
+            }
             StmtKind::Skip(_) | StmtKind::Section(_) => stmt
                 .bodies()
                 .into_iter()
@@ -55,11 +57,11 @@ impl<'m> Checker<'m> {
             StmtKind::Call(call) => {
                 let name = call.name.text.as_str();
                 let Some(block) = self.blocks.get(name) else {
-                    let own =
-                        u64::from(table::operator(name).is_some_and(|op| op.make != table::Make::Identity));
-                    return call
-                        .bodies
-                        .iter()
+                    let makes = table::operator(name).is_some_and(|op| op.make != table::Make::Identity);
+                    let own = u64::from(makes || call.is_foreign());
+                    return stmt
+                        .bodies()
+                        .into_iter()
                         .try_fold(own, |n, b| Some(n.saturating_add(self.body_size(b, known, depth)?)));
                 };
                 let size = match known.get(name) {

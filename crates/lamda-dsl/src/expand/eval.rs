@@ -11,6 +11,8 @@ use lamda_ir::{Code, Diagnostic, Dim};
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Val {
     Num(f64),
+    /// A whole number written as a float.
+    Real(f64),
     Bool(bool),
     Size(Vec<usize>),
     Tuple(Vec<usize>),
@@ -34,7 +36,8 @@ pub(super) enum Extent {
 }
 
 /// The words that a value may be.
-const WORDS: &[&str] = &["same", "causal", "upper", "auto", "c", "h", "w", "t", "d"];
+const WORDS: &[&str] =
+    &["same", "causal", "upper", "auto", "c", "h", "w", "t", "d", "nearest", "linear", "corners"];
 
 /// The arguments of one operator, evaluated, by the names of the table.
 pub(super) struct Given {
@@ -105,7 +108,10 @@ impl<'m> Expander<'m> {
                 size @ Value::Expr(_) if kind == ArgKind::Shape => {
                     self.extents(std::slice::from_ref(size), frame, scope, arg.at)
                 }
-                value => self.value(value, frame, scope, arg.at, words),
+                value => match self.value(value, frame, scope, arg.at, words) {
+                    Val::Real(n) => Val::Num(n),
+                    other => other,
+                },
             };
             given.guessed |= self.guessed;
             given.entries.push((name, value, self.origin_of(arg, frame), literal));
@@ -176,7 +182,7 @@ impl<'m> Expander<'m> {
             Value::Tuple(values) => {
                 let parts: Vec<Val> = values.iter().map(|v| self.value(v, frame, scope, at, &[])).collect();
                 let whole = |v: &Val| match v {
-                    Val::Num(n) if *n >= 0.0 && *n <= MAX_WIDTH as f64 => Some(*n as usize),
+                    Val::Num(n) | Val::Real(n) if *n >= 0.0 && *n <= MAX_WIDTH as f64 => Some(*n as usize),
                     _ => None,
                 };
                 parts.iter().map(whole).collect::<Option<Vec<usize>>>().map_or(Val::Bad, Val::Tuple)
@@ -193,7 +199,7 @@ impl<'m> Expander<'m> {
                 }
             }
             Value::None => Val::None,
-            Value::List(_) | Value::Text(_) => {
+            Value::List(_) | Value::Text(_) | Value::Type(_) | Value::Graph(_) => {
                 self.refuse(
                     Code::BadArgument,
                     at,
@@ -243,6 +249,7 @@ impl<'m> Expander<'m> {
     pub(super) fn eval(&mut self, e: &Expr, frame: &Frame<'m>, scope: Scope, at: At) -> Val {
         match e {
             Expr::Number(n) => Val::Num(*n),
+            Expr::Real(n) => Val::Real(*n),
             Expr::Name(name) => self.lookup(&name.text, frame, scope, at),
             Expr::Neg(x) => self.number(x, frame, scope, at).map_or(Val::Bad, |n| Val::Num(-n)),
             Expr::Binary(op, l, r) => {
@@ -291,7 +298,7 @@ impl<'m> Expander<'m> {
     /// A number; `true` is 1 and `false` 0.
     fn number(&mut self, e: &Expr, frame: &Frame<'m>, scope: Scope, at: At) -> Option<f64> {
         match self.eval(e, frame, scope, at) {
-            Val::Num(n) => Some(n),
+            Val::Num(n) | Val::Real(n) => Some(n),
             Val::Bool(b) => Some(f64::from(u8::from(b))),
             Val::Bad => None,
             _ => {
@@ -324,7 +331,7 @@ impl<'m> Expander<'m> {
 
     fn compare(&mut self, left: &Val, right: Option<(CompareOp, Val)>, at: At) -> Option<bool> {
         let number = |v: &Val| match v {
-            Val::Num(n) => Some(*n),
+            Val::Num(n) | Val::Real(n) => Some(*n),
             Val::Bool(b) => Some(f64::from(u8::from(*b))),
             _ => None,
         };

@@ -66,7 +66,8 @@ impl<'m> Expander<'m> {
             }
             OpError::DType { expected, found } => {
                 let message = format!("`{word}` takes {expected}, given {}", found.word());
-                (message, "declare the input as f32".to_owned())
+                let wanted = if word == "embedding" { "i64[N, T]" } else { "f32" };
+                (message, format!("declare the input as {wanted}"))
             }
             OpError::UnknownDim { found } => {
                 let message = format!("`{word}` needs known sizes, given {found}");

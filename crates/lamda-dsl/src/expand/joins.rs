@@ -8,7 +8,7 @@ use super::run::{Frame, Scope};
 use super::sketch::{Guess, ValId};
 use crate::syntax::{At, Call, Skip, SkipKind, Value};
 use crate::table::{Make, OpSpec};
-use lamda_ir::op::{Arithmetic, BatchNorm, ChannelSlice, Concat, Conv, Linear, Op, Window};
+use lamda_ir::op::{Arithmetic, BatchNorm, ChannelSlice, Concat, Conv, Linear, MatMul, Op, Window};
 use lamda_ir::{Code, Diagnostic, Layout, ValueType};
 
 /// The largest stride that a projection of sizes which are names is given.
@@ -150,19 +150,24 @@ impl<'m> Expander<'m> {
         if ends.len() < 2 {
             return self.guess_of(value);
         }
-        match op.make {
-            Make::Arithmetic(arithmetic) => {
+        let by_two: Option<Op> = match op.make {
+            Make::Arithmetic(arithmetic) => Some(arithmetic.into()),
+            Make::MatMul => Some(MatMul.into()),
+            _ => None,
+        };
+        match by_two {
+            Some(by_two) => {
                 let mut ends = ends.into_iter();
                 let Some(mut joined) = ends.next() else { return value };
                 for end in ends {
                     let step = self.sketch.step(scope.level, op.name);
                     let guess = self.guess(&[joined, end]);
                     let expect = Expect { guess, ..Expect::default() };
-                    joined = self.emit(step, op.name, arithmetic, &[joined, end], expect);
+                    joined = self.emit(step, op.name, by_two.clone(), &[joined, end], expect);
                 }
                 joined
             }
-            _ => self.cat(op, given, scope, &ends),
+            None => self.cat(op, given, scope, &ends),
         }
     }
 

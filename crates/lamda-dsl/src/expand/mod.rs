@@ -4,12 +4,19 @@
 //! one fault neither hides others nor is followed by complaints about its consequences. Node paths are given at the
 //! end, when it is known which names stand alone.
 
+mod deconv;
 mod eval;
 mod fault;
+mod foreign;
+mod functions;
 mod joins;
 mod moves;
+mod norms;
 mod operators;
+mod resample;
+mod reuse;
 mod run;
+mod sequence;
 mod sketch;
 mod window;
 
@@ -47,6 +54,8 @@ pub struct Expansion {
     pub origins: Vec<Origin>,
     /// The calls of blocks that were made, for [`Origin::call`].
     pub calls: Vec<CallSite>,
+    /// The turns of repeats and the calls of blocks that were run, for [`Origin::site`].
+    pub sites: Vec<Site>,
     /// Every fault.
     pub diagnostics: Vec<Diagnostic>,
 }
@@ -60,6 +69,19 @@ pub struct Origin {
     pub stmt: StmtPath,
     /// The call of the block that the statement stands in, in [`Expansion::calls`]; `None` in the model itself.
     pub call: Option<usize>,
+    /// The turn or the call that the statement stands in, in [`Expansion::sites`]; `None` outside both.
+    pub site: Option<usize>,
+}
+
+/// One turn of a repeat or one call of a block: with those around it, it tells the runs of one statement apart.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Site {
+    /// The repeat or the calling statement.
+    pub stmt: StmtPath,
+    /// The turn, or which of the calls that the statement makes.
+    pub index: u32,
+    /// The turn or the call around it.
+    pub parent: Option<usize>,
 }
 
 /// One call of a block.
@@ -100,28 +122,38 @@ pub fn expand(module: &Module) -> Expansion {
         guessed: false,
         calls: Vec::new(),
         call: None,
+        opsets: Vec::new(),
+        taps: None,
+        sites: Vec::new(),
+        site: None,
         stmt: StmtPath { item: 0, steps: Vec::new() },
         stmt_at: crate::syntax::At::default(),
+        ran: reuse::Ran::of(module),
+        reusing: None,
     };
     let model = module.model().filter(|_| !too_large);
     if let Some(model) = model {
         expander.model(module, model);
     }
     let failed = expander.faults.iter().any(Diagnostic::is_error);
+    expander.late_paths();
     expander.name_faults();
-    let Expander { sketch, faults, calls, .. } = expander;
+    let Expander { sketch, faults, calls, sites, opsets, .. } = expander;
     let mut diagnostics = faults;
     let mut built = None;
     if let (Some(model), false) = (model, failed) {
         match sketch.graph(&model.name.text) {
-            Ok(graph) => built = Some(graph),
+            Ok((mut graph, origins)) => {
+                foreign::set_opsets(&mut graph, &opsets);
+                built = Some((graph, origins));
+            }
             Err(error) => diagnostics.push(Diagnostic::error(Code::Structure, error.to_string())),
         }
     }
     diagnostics.sort_by_key(|d| d.span.as_ref().map_or(usize::MAX, |s| s.start));
     diagnostics.truncate(crate::MAX_FAULTS);
     let (graph, origins) = built.map_or((None, Vec::new()), |(graph, origins)| (Some(graph), origins));
-    Expansion { graph, origins, calls, diagnostics }
+    Expansion { graph, origins, calls, sites, diagnostics }
 }
 
 struct Expander<'m> {
@@ -142,9 +174,18 @@ struct Expander<'m> {
     guessed: bool,
     calls: Vec<CallSite>,
     call: Option<usize>,
+    opsets: Vec<(String, u32)>,
+    /// The names that the next statement gives, when there are several.
+    taps: Option<&'m [crate::syntax::Name]>,
+    sites: Vec<Site>,
+    site: Option<usize>,
     /// The statement that is run.
     stmt: StmtPath,
     stmt_at: crate::syntax::At,
+    /// What `reuse` can name, where a module has one.
+    ran: Option<reuse::Ran<'m>>,
+    /// The `reuse` that is run: what is run again has its address.
+    reusing: Option<crate::syntax::At>,
 }
 
 impl<'m> Expander<'m> {
@@ -169,7 +210,7 @@ impl<'m> Expander<'m> {
         let mut first = None;
         for input in &model.inputs {
             let ty = self.input_type(&input.ty);
-            let id = self.sketch.input(&input.name.text, ty);
+            let id = self.sketch.input(input.external.as_ref().unwrap_or(&input.name.text), ty);
             first = first.or(Some(id));
             if self.inputs.insert(&input.name.text, id).is_some() {
                 let fault =
@@ -186,7 +227,9 @@ impl<'m> Expander<'m> {
                 first = first.map(|f| if f == plain { map } else { f });
             }
         }
-        let Some(first) = first else { return };
+        // A model of constants has nothing to begin with.
+        let first = first.unwrap_or_else(|| self.sketch.value(ValueType::Unknown, sketch::Guess::default()));
+        self.opsets = model.opsets.clone();
         let mut frame = run::Frame::default();
         let last =
             self.body(&model.body, 0, &mut frame, run::Scope { entry: first, ..run::Scope::top() }, first);
@@ -211,7 +254,11 @@ impl<'m> Expander<'m> {
             }
             self.check_output(output, *id);
         }
-        self.sketch.outputs = outputs.iter().map(|(name, id)| ((*name).to_owned(), *id)).collect();
+        let external = |i: usize, name: &str| {
+            model.outputs.get(i).and_then(|o| o.external.clone()).unwrap_or_else(|| name.to_owned())
+        };
+        self.sketch.outputs =
+            outputs.iter().enumerate().map(|(i, (name, id))| (external(i, name), *id)).collect();
         if !ends && self.is_dropped(last, frame) {
             let at = model.body.stmts.last().map_or(model.name.at, |s| s.at);
             let fault =
@@ -235,6 +282,9 @@ impl<'m> Expander<'m> {
     }
 
     fn input_type(&mut self, note: &TypeNote) -> ValueType {
+        if let Some(ty) = foreign::other_type(note) {
+            return ty;
+        }
         let dtype = DType::from_word(&note.dtype.text).unwrap_or_else(|| {
             let message = format!("`{}` is not an element type", note.dtype.text);
             let fault = Diagnostic::error(Code::WrongDType, message).at(note.dtype.at.span());
@@ -248,15 +298,12 @@ impl<'m> Expander<'m> {
             .map(|d| match d {
                 Size::Number(n) => Dim::Known(*n as usize),
                 Size::Name(name) => Dim::symbol(&name.text),
+                Size::Unknown | Size::Rest => Dim::Unknown,
             })
             .collect();
-        let layout = match note.axes {
-            Axes::Usual => Layout::of_input(dtype, dims.len()),
-            Axes::Sequence => Layout::Sequence,
-            Axes::ChannelsLast => Layout::Plain,
-        };
+        let layout = note.axes.layout(dtype, dims.len());
         let fits = match note.axes {
-            Axes::Usual => !dims.is_empty(),
+            Axes::Usual | Axes::Plain => true,
             Axes::Sequence => dims.len() == 3,
             Axes::ChannelsLast => matches!(dims.len(), 4 | 5),
         };
@@ -322,5 +369,6 @@ fn dim_text(size: &Size) -> String {
     match size {
         Size::Number(n) => n.to_string(),
         Size::Name(name) => name.text.clone(),
+        Size::Unknown | Size::Rest => "?".to_owned(),
     }
 }

@@ -7,8 +7,8 @@ use super::{Expander, MAX_ELEMENTS, MAX_NODES, MAX_WIDTH, Origin};
 use crate::syntax::{At, Call};
 use crate::table::{Make, OpSpec};
 use lamda_ir::op::{
-    Activation, AvgPool, BatchNorm, ChannelShuffle, ChannelSlice, Conv, Dropout, Flatten, GlobalPool, Linear,
-    MaxPool, Op, Softmax, Upsample,
+    Activation, AvgPool, ChannelShuffle, ChannelSlice, Conv, DropPath, Dropout, Flatten, GlobalPool, Linear,
+    MaxPool, Op, PRelu, Softmax,
 };
 use lamda_ir::{Code, Diagnostic, Dim, Layout, OpError, TensorType, ValueType};
 
@@ -34,14 +34,18 @@ impl<'m> Expander<'m> {
         scope: Scope,
         value: ValId,
     ) -> ValId {
+        if let Make::Constant | Make::Parameter = op.make {
+            return self.source(call, op, frame, scope, value);
+        }
         let given = self.given(&call.args, op, frame, scope);
         match op.make {
             Make::Identity => value,
-            Make::Arithmetic(_) | Make::Cat | Make::Split => {
+            Make::Arithmetic(_) | Make::MatMul | Make::Cat | Make::Split => {
                 self.join(call, op, &given, at, frame, scope, value)
             }
             Make::SqueezeExcite => self.squeeze_excite(op, &given, scope, value),
             Make::Conv | Make::Depthwise => self.convolution(op, &given, scope, value),
+            Make::Deconv => self.deconvolution(op, &given, scope, value),
             Make::Linear => self.linear(op, &given, scope, value),
             Make::MaxPool | Make::AvgPool => self.pool(op, &given, scope, value),
             Make::Mean
@@ -55,6 +59,14 @@ impl<'m> Expander<'m> {
             | Make::Transpose
             | Make::Reshape
             | Make::Layout => self.moved(op, &given, scope, value),
+            Make::LayerNorm
+            | Make::RmsNorm
+            | Make::Embedding
+            | Make::Attention
+            | Make::Recurrent(_)
+            | Make::ClassTokens
+            | Make::Position
+            | Make::Take => self.sequence_op(op, &given, scope, value),
             _ => self.pointwise(op, &given, scope, value),
         }
     }
@@ -69,7 +81,8 @@ impl<'m> Expander<'m> {
         expect: Expect,
     ) -> ValId {
         let op = op.into();
-        if self.sketch.nodes.len() >= MAX_NODES {
+        self.sketch.emitted += 1;
+        if self.sketch.emitted > MAX_NODES {
             self.stop(&format!("the model has more than {MAX_NODES} nodes"), "repeat less");
         }
         for v in inputs {
@@ -89,14 +102,17 @@ impl<'m> Expander<'m> {
             self.stopped = true;
         }
         let output = self.sketch.value(ty, expect.guess);
-        let origin = Origin { span: self.stmt_at.span(), stmt: self.stmt.clone(), call: self.call };
+        let at = self.reusing.unwrap_or(self.stmt_at);
+        let origin = Origin { span: at.span(), stmt: self.stmt.clone(), call: self.call, site: self.site };
         self.sketch.nodes.push(Pending {
             step,
             op,
             inputs: inputs.to_vec(),
-            output,
+            outputs: vec![output],
             auto_bias: expect.auto_bias,
             origin,
+            subgraphs: Vec::new(),
+            shares: None,
         });
         output
     }
@@ -164,7 +180,7 @@ impl<'m> Expander<'m> {
                 expect,
             );
         }
-        let window = if matches!(layout, Some(Layout::Map | Layout::Signal)) {
+        let window = if matches!(layout, Some(Layout::Map | Layout::Signal | Layout::Sequence)) {
             match self.window(given, op, value, step) {
                 Some(window) => window,
                 None => return self.widened(value, expect),
@@ -177,7 +193,7 @@ impl<'m> Expander<'m> {
     }
 
     /// The same value with the channels of the text, its other sizes guessed.
-    fn widened(&mut self, value: ValId, expect: Expect) -> ValId {
+    pub(super) fn widened(&mut self, value: ValId, expect: Expect) -> ValId {
         let mut ty = self.sketch.types[value.index()].clone();
         self.sketch.readers[value.index()] += 1;
         if let (ValueType::Tensor(t), Some(width)) = (&mut ty, expect.width)
@@ -258,7 +274,8 @@ impl<'m> Expander<'m> {
         let step = self.sketch.step(scope.level, op.name);
         let guess = self.sketch.guesses[value.index()];
         let expect = Expect { guess, ..Expect::default() };
-        let spatial = matches!(self.tensor_of(value).map(|t| t.layout), Some(Layout::Map | Layout::Signal));
+        let layout = self.tensor_of(value).map(|t| t.layout);
+        let spatial = matches!(layout, Some(Layout::Map | Layout::Signal | Layout::Sequence));
         let window = match spatial.then(|| self.window(given, op, value, step)) {
             Some(Some(window)) => window,
             Some(None) => return self.guess_of(value),
@@ -287,11 +304,16 @@ impl<'m> Expander<'m> {
                 expect.guess = Guess { channels: guess.any(), rest: false };
                 Some(Flatten.into())
             }
-            Make::Upsample => self.count(given, op, "f").map(|factor| Upsample { factor }.into()),
-            Make::BatchNorm => self.real(given, op, "eps").map(|eps| BatchNorm { eps }.into()),
+            Make::Upsample => self.upsample(op, given, value).map(Op::from),
+            Make::BatchNorm | Make::GroupNorm | Make::InstanceNorm | Make::L2Norm | Make::LocalResponse => {
+                self.norm(op, given)
+            }
             Make::Dropout => self.real(given, op, "p").map(|p| Dropout { p }.into()),
+            Make::DropPath => self.real(given, op, "p").map(|p| DropPath { p }.into()),
             Make::Shuffle => self.count(given, op, "g").map(|groups| ChannelShuffle { groups }.into()),
             Make::Part => self.part(given, op, value, step).map(Op::from),
+            Make::Clip => self.clip(op, given).map(Op::from),
+            Make::Softmax | Make::LogSoftmax => self.softmax(op, given, value).map(Op::from),
             _ => self.activation_op(op, given),
         };
         match made {
@@ -305,7 +327,10 @@ impl<'m> Expander<'m> {
             Make::Plain(activation) => activation.into(),
             Make::Leaky => Activation::LeakyRelu { alpha: self.real(given, op, "a")? }.into(),
             Make::Elu => Activation::Elu { alpha: self.real(given, op, "a")? }.into(),
-            Make::Softmax => Softmax.into(),
+            Make::PRelu => PRelu.into(),
+            Make::Softmax | Make::LogSoftmax => {
+                Softmax { axis: None, log: op.make == Make::LogSoftmax }.into()
+            }
             _ => return None,
         })
     }

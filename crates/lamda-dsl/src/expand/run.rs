@@ -1,8 +1,9 @@
 //! Running statements: the chain, blocks, repeats, named values.
 
 use super::eval::Val;
+use super::reuse;
 use super::sketch::{Guess, ValId};
-use super::{CallSite, Expander, MAX_NESTING, MAX_STEPS, MAX_TURNS};
+use super::{CallSite, Expander, MAX_NESTING, MAX_STEPS, MAX_TURNS, Site};
 use crate::syntax::{Arg, At, Block, Body, Call, Repeat, Stmt, StmtKind, StmtPath, Value};
 use crate::table;
 use lamda_ir::{Code, Diagnostic};
@@ -22,6 +23,8 @@ pub(super) struct Param<'m> {
 /// What the body of a block or of the model knows.
 #[derive(Debug, Default)]
 pub(super) struct Frame<'m> {
+    /// The level of paths in which the body began.
+    pub(super) level: u32,
     pub(super) params: Vec<Param<'m>>,
     pub(super) names: HashMap<&'m str, ValId>,
     pub(super) named: HashSet<ValId>,
@@ -76,8 +79,16 @@ impl<'m> Expander<'m> {
             if self.stopped {
                 break;
             }
+            if self.reusing.is_some() {
+                value = self.stmt(stmt, frame, scope, value);
+                continue;
+            }
             self.stmt.steps.push((number, i as u32));
             self.stmt_at = stmt.at;
+            self.taps = match body.stmts.get(i + 1).map(|s| &s.kind) {
+                Some(StmtKind::Tap(names)) if names.len() > 1 => Some(names),
+                _ => None,
+            };
             value = self.stmt(stmt, frame, scope, value);
             self.stmt.steps.pop();
         }
@@ -108,8 +119,14 @@ impl<'m> Expander<'m> {
             StmtKind::Section(section) => {
                 let step = self.sketch.step(scope.level, &section.name.text);
                 let level = self.sketch.level(step);
+                let first = self.sketch.nodes.len();
+                let names = self.ran.is_some().then(|| frame.names.clone());
                 let value = self.body(&section.body, 0, frame, Scope { level, ..scope }, value);
                 frame.names.insert(&section.name.text, value);
+                if let Some(names) = names {
+                    let what = reuse::What::Section(&section.body, frame.level, frame.params.clone(), names);
+                    self.record(step, what, scope, first);
+                }
                 value
             }
             StmtKind::Ref(name) => {
@@ -128,13 +145,16 @@ impl<'m> Expander<'m> {
                     }
                 }
             }
+            StmtKind::Absent => value,
             StmtKind::Tap(names) => {
-                for name in names.iter().take(1) {
+                // Several were given when the operator before was run.
+                if let [name] = &names[..] {
                     frame.names.insert(&name.text, value);
                     frame.named.insert(value);
                 }
                 value
             }
+            StmtKind::Reuse(path) => self.reuse(path, frame, scope, value),
         }
     }
 
@@ -175,7 +195,9 @@ impl<'m> Expander<'m> {
                 break;
             }
             let inner = Scope { turn: Some((turn, turns)), channels_of: Some(value), ..scope };
+            let outer = self.enter(turn);
             value = self.body(&repeat.body, 0, frame, inner, value);
+            self.site = outer;
         }
         value
     }
@@ -190,7 +212,7 @@ impl<'m> Expander<'m> {
         }
         if let Some(param) = frame.params.iter().find(|p| p.name == name) {
             return match param.value {
-                Val::Op(op) => self.operator(call, op, at, frame, scope, value),
+                Val::Op(op) => self.recorded(call, op, at, frame, scope, value),
                 Val::Bad => self.guess_of(value),
                 _ => {
                     let message = format!("`{name}` is used as an operator, and is not one here");
@@ -199,8 +221,11 @@ impl<'m> Expander<'m> {
                 }
             };
         }
+        if call.is_foreign() {
+            return self.foreign(call, at, frame, scope, value);
+        }
         match table::operator(name) {
-            Some(op) => self.operator(call, op, at, frame, scope, value),
+            Some(op) => self.recorded(call, op, at, frame, scope, value),
             // The checks have reported it.
             None => self.guess_of(value),
         }
@@ -224,11 +249,18 @@ impl<'m> Expander<'m> {
         // Lists of different lengths were reported; one call stands for all.
         let equal = lists.first().copied().filter(|n| lists.iter().all(|m| m == n));
         match equal.filter(|_| scope.turn.is_none()) {
-            None => self.block_call(call, item, block, frame, scope, value),
+            None => {
+                let outer = self.enter(0);
+                value = self.block_call(call, item, block, frame, scope, value);
+                self.site = outer;
+                value
+            }
             Some(calls) => {
                 for i in 0..calls {
                     let scope = Scope { turn: Some((i, calls)), ..scope };
+                    let outer = self.enter(i);
                     value = self.block_call(call, item, block, frame, scope, value);
+                    self.site = outer;
                 }
                 value
             }
@@ -244,9 +276,9 @@ impl<'m> Expander<'m> {
         scope: Scope,
         value: ValId,
     ) -> ValId {
-        let mut inner = Frame::default();
         let step = self.sketch.step(scope.level, &block.name.text);
         let level = self.sketch.level(step);
+        let mut inner = Frame { level, ..Frame::default() };
         let inside = Scope { turn: None, level, ..scope.enter(value) };
         for (i, param) in block.params.iter().enumerate() {
             let plain = call.args.iter().filter(|a| a.name.is_none()).nth(i);
@@ -264,15 +296,32 @@ impl<'m> Expander<'m> {
             let guessed = self.guessed;
             inner.params.push(Param { name: &param.name.text, value: bound, given, guessed });
         }
+        let first = self.sketch.nodes.len();
+        if self.reusing.is_some() {
+            let made = self.body(&block.body, 0, &mut inner, inside, value);
+            self.record(step, reuse::What::Call(&block.body, inner.params), inside, first);
+            return made;
+        }
         self.calls.push(CallSite { stmt: self.stmt.clone(), parent: self.call });
         let outer_call = self.call.replace(self.calls.len() - 1);
         let outer_stmt = std::mem::replace(&mut self.stmt, StmtPath { item, steps: Vec::new() });
         let outer_at = self.stmt_at;
         let made = self.body(&block.body, 0, &mut inner, inside, value);
+        self.record(step, reuse::What::Call(&block.body, inner.params), inside, first);
         self.call = outer_call;
         self.stmt = outer_stmt;
         self.stmt_at = outer_at;
         made
+    }
+
+    /// Enters a turn or a call of the statement that is run; returns the site to go back to.
+    fn enter(&mut self, index: usize) -> Option<usize> {
+        let outer = self.site;
+        if self.reusing.is_none() {
+            self.sites.push(Site { stmt: self.stmt.clone(), index: index as u32, parent: outer });
+            self.site = Some(self.sites.len() - 1);
+        }
+        outer
     }
 
     /// Where an argument was first written, through calls that pass it on.

@@ -42,8 +42,26 @@ impl<'m> Expander<'m> {
         Some(window)
     }
 
-    /// One size for each axis.
-    fn sizes(&mut self, given: &Given, op: &OpSpec, name: &'static str, rank: usize) -> Option<Vec<usize>> {
+    /// One size for each axis, from 1 up.
+    pub(super) fn sizes(
+        &mut self,
+        given: &Given,
+        op: &OpSpec,
+        name: &'static str,
+        rank: usize,
+    ) -> Option<Vec<usize>> {
+        self.sizes_from(given, op, name, rank, 1)
+    }
+
+    /// One size for each axis, from `least` up.
+    pub(super) fn sizes_from(
+        &mut self,
+        given: &Given,
+        op: &OpSpec,
+        name: &'static str,
+        rank: usize,
+        least: usize,
+    ) -> Option<Vec<usize>> {
         let at = given.at(name).unwrap_or(self.stmt_at);
         let sizes = match given.get(name) {
             Some(Val::Size(sizes)) => {
@@ -61,12 +79,12 @@ impl<'m> Expander<'m> {
             Some(Val::Bad) => return None,
             Some(_) => Vec::new(),
         };
-        let fits = sizes.len() == rank && sizes.iter().all(|&n| (1..=MAX_WIDTH).contains(&n));
+        let fits = sizes.len() == rank && sizes.iter().all(|&n| (least..=MAX_WIDTH).contains(&n));
         if fits {
             return Some(sizes);
         }
         let message = format!("`{name}` of `{}` is not a size", op.name);
-        let help = format!("it is a whole number from 1 to {MAX_WIDTH}, or one for each axis: `3x1`");
+        let help = format!("it is a whole number from {least} to {MAX_WIDTH}, or one for each axis: `3x1`");
         self.refuse(Code::BadArgument, at, message, help);
         None
     }
@@ -77,7 +95,7 @@ impl<'m> Expander<'m> {
     }
 
     /// Fills in the padding. Whether it keeps the size.
-    fn pads(
+    pub(super) fn pads(
         &mut self,
         given: &Given,
         op: &OpSpec,

@@ -10,7 +10,7 @@ impl Parser<'_> {
         let token = self.peek();
         match token.kind {
             Kind::Open(b'[') => Ok(Value::List(self.values()?)),
-            Kind::Open(b'(') if self.is_tuple() => Ok(Value::Tuple(self.values()?)),
+            Kind::Open(b'(') if !self.starts_graph() && self.is_tuple() => Ok(Value::Tuple(self.values()?)),
             Kind::Size => {
                 self.bump();
                 let parts = self.str(token).split(['x', 'X']).map(str::parse::<u32>);
@@ -21,8 +21,12 @@ impl Parser<'_> {
             }
             Kind::Text => {
                 self.bump();
-                Ok(Value::Text(self.str(token).trim_matches('"').to_owned()))
+                Ok(Value::Text(super::foreign::unescape(self.str(token))))
             }
+            Kind::Open(b'{') => self.graph(),
+            Kind::Sign if self.str(token) == "->" => self.graph(),
+            Kind::Open(b'(') if self.starts_graph() => self.graph(),
+            Kind::Name if self.starts_type() => Ok(Value::Type(Box::new(self.type_note()?))),
             Kind::Sign if self.str(token) == "@" => {
                 self.bump();
                 Ok(Value::Ref(self.name("the name of a value")?))
@@ -69,10 +73,7 @@ impl Parser<'_> {
                 break;
             }
         }
-        let at = self.close(open)?;
-        if values.is_empty() {
-            return Err(self.refuse(at, "an empty list", "write the values, or leave the argument out"));
-        }
+        self.close(open)?;
         Ok(values)
     }
 
@@ -154,7 +155,11 @@ impl Parser<'_> {
             Kind::Int | Kind::Float => {
                 self.bump();
                 match self.str(token).parse::<f64>() {
-                    Ok(n) if n.is_finite() && n < 1e15 => Ok(Expr::Number(n)),
+                    Ok(n) if token.kind == Kind::Float && n.is_finite() && n.fract() == 0.0 => {
+                        Ok(Expr::Real(n))
+                    }
+                    // Counts are far below; what `const` holds may be any number of 64 bits.
+                    Ok(n) if n.is_finite() && n <= 2f64.powi(64) => Ok(Expr::Number(n)),
                     _ => Err(self.too_large(token.at)),
                 }
             }

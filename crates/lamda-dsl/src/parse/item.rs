@@ -64,7 +64,7 @@ impl Parser<'_> {
         }
     }
 
-    fn item_let(&mut self, trivia: Trivia) -> Parsed<Let> {
+    pub(super) fn item_let(&mut self, trivia: Trivia) -> Parsed<Let> {
         self.bump();
         let name = self.name("a name")?;
         if self.tokens[self.pos - 1].kind != Kind::Key {
@@ -79,7 +79,7 @@ impl Parser<'_> {
         Ok(Let { trivia, name, value })
     }
 
-    fn block(&mut self, trivia: Trivia) -> Parsed<Block> {
+    pub(super) fn block(&mut self, trivia: Trivia) -> Parsed<Block> {
         self.bump();
         let name = self.name("the name of the block")?;
         let mut params = Vec::new();
@@ -106,12 +106,20 @@ impl Parser<'_> {
         Ok(Block { trivia, name, params, body: self.body("block")? })
     }
 
-    fn model(&mut self, trivia: Trivia) -> Parsed<Model> {
+    pub(super) fn model(&mut self, trivia: Trivia) -> Parsed<Model> {
         self.bump();
         let name = self.name("the name of the model")?;
         if !self.is_open(b'(') {
             return Err(self.expected("the inputs, such as `(x: f32[N, 3, 32, 32])`"));
         }
+        let inputs = self.inputs()?;
+        let outputs = self.outputs()?;
+        let opsets = self.opsets()?;
+        Ok(Model { trivia, name, inputs, outputs, opsets, body: self.body("model")? })
+    }
+
+    /// What stands in the parentheses of a model.
+    pub(super) fn inputs(&mut self) -> Parsed<Vec<Input>> {
         let open = self.open();
         let mut inputs = Vec::new();
         while !matches!(self.peek().kind, Kind::Close(_)) {
@@ -120,12 +128,18 @@ impl Parser<'_> {
             if !label {
                 return Err(self.expected(&format!("a type, such as `{}: f32[N, 3, 32, 32]`", name.text)));
             }
-            inputs.push(Input { name, ty: self.type_note()? });
+            let ty = self.type_note()?;
+            inputs.push(Input { name, ty, external: self.external()? });
             if !self.eat_sign(",") {
                 break;
             }
         }
         self.close(open)?;
+        Ok(inputs)
+    }
+
+    /// What stands behind `->`, if it is there.
+    pub(super) fn outputs(&mut self) -> Parsed<Vec<Output>> {
         let mut outputs = Vec::new();
         if self.eat_sign("->") {
             if self.is_open(b'(') {
@@ -141,18 +155,44 @@ impl Parser<'_> {
                 outputs.push(self.output()?);
             }
         }
-        Ok(Model { trivia, name, inputs, outputs, body: self.body("model")? })
+        Ok(outputs)
     }
 
     fn output(&mut self) -> Parsed<Output> {
         let label = self.peek().kind == Kind::Label;
         let name = self.name("the name of an output")?;
         let ty = if label { Some(self.type_note()?) } else { None };
-        Ok(Output { name, ty })
+        Ok(Output { name, ty, external: self.external()? })
     }
 
-    fn type_note(&mut self) -> Parsed<TypeNote> {
+    /// `as "name in the file"`
+    fn external(&mut self) -> Parsed<Option<String>> {
+        if !self.is_word("as") {
+            return Ok(None);
+        }
+        self.bump();
+        let token = self.peek();
+        if token.kind != Kind::Text {
+            return Err(self.expected("the name in the ONNX file, in quotes"));
+        }
+        self.bump();
+        Ok(Some(super::foreign::unescape(self.str(token))))
+    }
+
+    pub(super) fn type_note(&mut self) -> Parsed<TypeNote> {
         let start = self.peek();
+        if self.eat_sign("?") {
+            return Ok(TypeNote {
+                at: start.at,
+                axes: Axes::Usual,
+                dtype: "?".into(),
+                dims: Vec::new(),
+                of: None,
+            });
+        }
+        if let Some(note) = self.wrapped_type()? {
+            return Ok(note);
+        }
         if start.kind == Kind::Open(b'[') {
             let fault = Diagnostic::error(Code::Syntax, "an element type is missing").at(start.at.span());
             self.fault(fault.help("write `f32[`").edit("f32["));
@@ -161,7 +201,7 @@ impl Parser<'_> {
         let mut axes = Axes::Usual;
         if start.kind != Kind::Open(b'[') {
             dtype = self.name("an element type, such as f32")?;
-            let word = [Axes::Sequence, Axes::ChannelsLast].into_iter().find(|a| a.word() == dtype.text);
+            let word = Axes::WORDS.into_iter().find(|a| a.word() == dtype.text);
             if let Some(word) = word.filter(|_| self.peek().kind == Kind::Name) {
                 axes = word;
                 dtype = self.name("an element type, such as f32")?;
@@ -191,6 +231,19 @@ impl Parser<'_> {
                         }
                     }
                 }
+                Kind::Text => {
+                    self.bump();
+                    let text = super::foreign::unescape(self.str(token));
+                    Size::Name(Name { text, at: token.at })
+                }
+                Kind::Sign if self.str(token) == "?" => {
+                    self.bump();
+                    Size::Unknown
+                }
+                Kind::Sign if self.str(token) == ".." => {
+                    self.bump();
+                    Size::Rest
+                }
                 _ => Size::Name(self.name("a size or a name for one")?),
             });
             if !self.eat_sign(",") {
@@ -198,7 +251,7 @@ impl Parser<'_> {
             }
         }
         let end = self.close(open)?;
-        Ok(TypeNote { at: start.at.to(end), axes, dtype, dims })
+        Ok(TypeNote { at: start.at.to(end), axes, dtype, dims, of: None })
     }
 }
 

@@ -6,9 +6,15 @@
 //! `k=(3, 1)`), which [`normal`] turns into the former. What is refused says what to write instead.
 
 mod expr;
+mod foreign;
 mod item;
 mod normal;
+mod path;
+mod script;
 mod stmt;
+
+pub(crate) use normal::normalise;
+pub use script::parse_edits;
 
 use crate::lex::{Kind, Lexed, MAX_DEPTH, Placed, Token, lex};
 use crate::syntax::{At, Comment, Module, Name};
@@ -37,34 +43,14 @@ pub(crate) struct Read {
 
 /// As [`parse`].
 pub(crate) fn read(text: &str) -> Read {
-    let nothing =
-        |fault: Diagnostic| Read { module: Module::default(), faults: vec![fault], misplaced: true };
-    if text.len() > MAX_BYTES {
-        let message = format!("the text has {} bytes, the most that is read is {MAX_BYTES}", text.len());
-        return nothing(Diagnostic::error(Code::TooLarge, message).at(0..0).help("split it"));
+    match Parser::new(text) {
+        Ok(mut parser) => {
+            let mut module = parser.module();
+            normal::normalise(&mut module);
+            Read { module, faults: parser.faults, misplaced: parser.misplaced }
+        }
+        Err(fault) => Read { module: Module::default(), faults: vec![*fault], misplaced: true },
     }
-    let Lexed { tokens, comments, too_deep } = lex(text);
-    if let Some(at) = too_deep {
-        let message = format!("braces nest more than {MAX_DEPTH} deep");
-        let fault = Diagnostic::error(Code::TooLarge, message).at(at.span());
-        return nothing(fault.help("move the inner part into a block of its own"));
-    }
-    let mut parser = Parser {
-        text,
-        tokens,
-        pos: 0,
-        comments: comments.into_iter().peekable(),
-        faults: Vec::new(),
-        newlines: 0,
-        parens: 0,
-        depth: 0,
-        ops: 0,
-        misplaced: false,
-        suspect: None,
-    };
-    let mut module = parser.module();
-    normal::normalise(&mut module);
-    Read { module, faults: parser.faults, misplaced: parser.misplaced }
 }
 
 /// A fault was recorded, and nothing could be made of the place.
@@ -93,6 +79,33 @@ struct Parser<'t> {
 }
 
 impl<'t> Parser<'t> {
+    /// A parser at the start of a text, or why it is not read.
+    fn new(text: &'t str) -> Result<Parser<'t>, Box<Diagnostic>> {
+        if text.len() > MAX_BYTES {
+            let message = format!("the text has {} bytes, the most that is read is {MAX_BYTES}", text.len());
+            return Err(Box::new(Diagnostic::error(Code::TooLarge, message).at(0..0).help("split it")));
+        }
+        let Lexed { tokens, comments, too_deep } = lex(text);
+        if let Some(at) = too_deep {
+            let message = format!("braces nest more than {MAX_DEPTH} deep");
+            let fault = Diagnostic::error(Code::TooLarge, message).at(at.span());
+            return Err(Box::new(fault.help("move the inner part into a block of its own")));
+        }
+        Ok(Parser {
+            text,
+            tokens,
+            pos: 0,
+            comments: comments.into_iter().peekable(),
+            faults: Vec::new(),
+            newlines: 0,
+            parens: 0,
+            depth: 0,
+            ops: 0,
+            misplaced: false,
+            suspect: None,
+        })
+    }
+
     fn full(&self) -> bool {
         self.faults.len() >= MAX_FAULTS
     }

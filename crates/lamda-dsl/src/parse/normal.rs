@@ -1,11 +1,11 @@
 //! Other spellings with one meaning, turned into the printer's: aliases of operators and arguments, a plain argument
 //! given by its name, a size written as a tuple.
 
-use crate::syntax::{Arg, Call, Expr, Item, Module, Value};
+use crate::syntax::{Arg, Call, Expr, Item, Module, StmtKind, Value};
 use crate::table::{self, ArgKind, OpSpec};
 use std::collections::HashMap;
 
-pub(super) fn normalise(module: &mut Module) {
+pub(crate) fn normalise(module: &mut Module) {
     let blocks: HashMap<String, Vec<String>> = module
         .blocks()
         .map(|b| (b.name.text.clone(), b.params.iter().map(|p| p.name.text.clone()).collect()))
@@ -21,8 +21,21 @@ pub(super) fn normalise(module: &mut Module) {
             }
             _ => Vec::new(),
         };
+        if let Item::Let(x) = item {
+            whole(&mut x.value);
+        }
         let Some(body) = item.body_mut() else { continue };
         body.for_each_mut(&mut |stmt| {
+            match &mut stmt.kind {
+                StmtKind::Repeat(r) => whole(&mut r.count),
+                StmtKind::If(cond) => {
+                    for compare in &mut cond.test {
+                        whole(&mut compare.left);
+                        compare.right.iter_mut().for_each(|(_, right)| whole(right));
+                    }
+                }
+                _ => {}
+            }
             let Some(call) = stmt.call_mut() else { return };
             match blocks.get(&call.name.text) {
                 Some(params) => block_call(call, params),
@@ -32,6 +45,9 @@ pub(super) fn normalise(module: &mut Module) {
                         call.name.text = op.name.to_owned();
                     }
                     if let Some(op) = table::operator(&call.name.text) {
+                        if op.make != table::Make::Constant {
+                            call.args.iter_mut().for_each(|a| whole_value(&mut a.value));
+                        }
                         operator_call(call, op);
                     }
                 }
@@ -84,6 +100,28 @@ fn kind_of(arg: &Arg, op: &OpSpec) -> Option<ArgKind> {
     match &arg.name {
         Some(name) => op.arg(&name.text).map(|a| a.kind),
         None => op.plain.as_ref().map(|a| a.kind),
+    }
+}
+
+/// `1.0` to `1`, where both are one number.
+fn whole(e: &mut Expr) {
+    match e {
+        Expr::Real(n) => *e = Expr::Number(*n),
+        Expr::Number(_) | Expr::Name(_) => {}
+        Expr::Neg(x) => whole(x),
+        Expr::Binary(_, l, r) => {
+            whole(l);
+            whole(r);
+        }
+        Expr::Func(_, args) => args.iter_mut().for_each(whole),
+    }
+}
+
+fn whole_value(value: &mut Value) {
+    match value {
+        Value::Expr(e) => whole(e),
+        Value::List(values) | Value::Tuple(values) => values.iter_mut().for_each(whole_value),
+        _ => {}
     }
 }
 

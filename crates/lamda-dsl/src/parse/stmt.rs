@@ -142,7 +142,7 @@ impl Parser<'_> {
     }
 
     /// One statement, or what is meant by it.
-    fn statement(&mut self, into: &mut Vec<Stmt>) -> Parsed<()> {
+    pub(super) fn statement(&mut self, into: &mut Vec<Stmt>) -> Parsed<()> {
         let token = self.peek();
         let kind = match token.kind {
             Kind::Label => StmtKind::Section(self.section()?),
@@ -153,8 +153,16 @@ impl Parser<'_> {
             }
             Kind::Name => match self.str(token) {
                 "as" => StmtKind::Tap(self.tap()?),
+                "none" => {
+                    self.bump();
+                    StmtKind::Absent
+                }
                 "skip" => StmtKind::Skip(self.skip()?),
                 "repeat" => StmtKind::Repeat(self.repeat()?),
+                "reuse" => {
+                    self.bump();
+                    StmtKind::Reuse(self.node_path()?)
+                }
                 "if" => StmtKind::If(self.cond()?),
                 word => match refused_word(word) {
                     Some(help) => {
@@ -317,7 +325,8 @@ impl Parser<'_> {
             }
             self.close(open)?;
         } else {
-            let operator = table::operator(&call.name.text).or(table::alias(&call.name.text)).is_some();
+            let operator = table::operator(&call.name.text).or(table::alias(&call.name.text)).is_some()
+                || call.is_foreign();
             while self.starts_argument(operator) {
                 let arg = self.arg()?;
                 call.args.push(arg);
@@ -334,6 +343,15 @@ impl Parser<'_> {
             self.skip_newlines();
             call.bodies.push(self.body("branch")?);
         }
+        if call.is_foreign() {
+            // Sub-graphs stand behind the branches.
+            while self.beyond_newlines().kind == Kind::Key {
+                self.skip_newlines();
+                let arg = self.arg()?;
+                call.args.push(arg);
+            }
+            call.args.sort_by_key(|a| matches!(a.value, crate::syntax::Value::Graph(_)));
+        }
         Ok(call)
     }
 
@@ -345,7 +363,8 @@ impl Parser<'_> {
             Kind::Sign => matches!(self.str(token), "-" | "@"),
             // No operator takes another plainly: this is the next statement without its `;`.
             Kind::Name => match self.str(token) {
-                "as" | "skip" | "repeat" | "if" => false,
+                "as" | "skip" | "repeat" | "if" | "reuse" => false,
+                "none" => true,
                 word => !of_operator || table::operator(word).is_none() || self.is_function(word),
             },
             _ => false,

@@ -1,14 +1,25 @@
 //! Parts of a text that stand on one line.
 
 use crate::syntax::{
-    Arg, Axes, BinaryOp, Body, Break, Call, Compare, Expr, If, Name, Size, SkipKind, Stmt, StmtKind,
-    TypeNote, Value,
+    Arg, Axes, BinaryOp, Body, Break, Call, Compare, Expr, If, Input, Name, Output, Size, SkipKind, Stmt,
+    StmtKind, Subgraph, TypeNote, Value,
 };
 use crate::table;
 
 /// A number as the language writes it: whole where it is whole, with an exponent where it is small.
 pub(crate) fn number(n: f64) -> String {
-    if n != 0.0 && n.abs() < 1e-3 { format!("{n:e}") } else { format!("{n}") }
+    match n {
+        _ if n != 0.0 && n.abs() < 1e-3 => format!("{n:e}"),
+        // Every digit, so that limits of 64 bits are seen to be such.
+        _ if n.fract() == 0.0 && n.abs() < 2f64.powi(65) => format!("{}", n as i128),
+        _ => format!("{n}"),
+    }
+}
+
+/// A whole number with its point.
+fn real(n: f64) -> String {
+    let text = format!("{n:?}");
+    if text.contains(['.', 'e']) { text } else { text + ".0" }
 }
 
 /// Whether a statement begins a line. One that nobody wrote does when it is among the first in weight: `bn` and
@@ -41,6 +52,9 @@ pub(super) fn inline_stmt(stmt: &Stmt) -> Option<String> {
                 out.push(' ');
                 out += &inline_body(body)?;
             }
+            for (name, graph) in call.graphs() {
+                out += &format!(" {}={}{}", name.text, graph_head(graph), inline_body(&graph.body)?);
+            }
             out
         }
         StmtKind::Skip(s) => format!("{}{}", skip_head(s.kind), inline_body(&s.body)?),
@@ -49,6 +63,8 @@ pub(super) fn inline_stmt(stmt: &Stmt) -> Option<String> {
         StmtKind::Section(_) => return None,
         StmtKind::Ref(name) => format!("@{}", name.text),
         StmtKind::Tap(names) => format!("as {}", name_list(names)),
+        StmtKind::Absent => "none".to_owned(),
+        StmtKind::Reuse(path) => format!("reuse {path}"),
     })
 }
 
@@ -128,7 +144,7 @@ pub(super) fn call_head(call: &Call) -> String {
         out += &if signed { format!(" ({text})") } else { format!(" {text}") };
     }
     for Arg { name, value: given, .. } in &call.args {
-        if let Some(name) = name {
+        if let Some(name) = name.as_ref().filter(|_| !matches!(given, Value::Graph(_))) {
             out += &format!(" {}={}", name.text, value(given));
         }
     }
@@ -150,17 +166,92 @@ pub(super) fn test(test: &[Compare]) -> String {
     test.iter().map(one).collect::<Vec<_>>().join(" and ")
 }
 
+pub(super) fn inputs(inputs: &[Input]) -> String {
+    let one = |i: &Input| format!("{}: {}{}", i.name.text, dims(&i.ty), external(&i.external));
+    format!("({})", inputs.iter().map(one).collect::<Vec<_>>().join(", "))
+}
+
+/// `-> (a, b) `, empty when there are none.
+pub(super) fn outputs(outputs: &[Output]) -> String {
+    let one = |o: &Output| match &o.ty {
+        Some(ty) => format!("{}: {}{}", o.name.text, dims(ty), external(&o.external)),
+        None => format!("{}{}", o.name.text, external(&o.external)),
+    };
+    let all: Vec<String> = outputs.iter().map(one).collect();
+    match &all[..] {
+        [] => String::new(),
+        [one] => format!("-> {one} "),
+        many => format!("-> ({}) ", many.join(", ")),
+    }
+}
+
+fn external(name: &Option<String>) -> String {
+    name.as_ref().map_or(String::new(), |n| format!(" as {}", quoted(n)))
+}
+
+pub(super) fn opsets(opsets: &[(String, u32)]) -> String {
+    if opsets.is_empty() {
+        return String::new();
+    }
+    let one = |(domain, version): &(String, u32)| match domain.as_str() {
+        "" => version.to_string(),
+        d if is_dotted(d) => format!("{d} {version}"),
+        d => format!("{} {version}", quoted(d)),
+    };
+    format!("opset {} ", opsets.iter().map(one).collect::<Vec<_>>().join(", "))
+}
+
+/// What stands before the braces of a sub-graph.
+pub(super) fn graph_head(graph: &Subgraph) -> String {
+    let own = if graph.inputs.is_empty() { String::new() } else { inputs(&graph.inputs) + " " };
+    own + &outputs(&graph.outputs)
+}
+
+fn is_dotted(text: &str) -> bool {
+    text.split('.').all(is_name)
+}
+
+pub(crate) fn is_name(text: &str) -> bool {
+    text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
+        && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+}
+
+/// A text in quotes.
+fn quoted(text: &str) -> String {
+    let mut out = String::from("\"");
+    for c in text.chars() {
+        match c {
+            '"' | '\\' => out.extend(['\\', c]),
+            '\n' => out += "\\n",
+            '\t' => out += "\\t",
+            '\r' => out += "\\r",
+            c => out.push(c),
+        }
+    }
+    out + "\""
+}
+
 pub(super) fn dims(ty: &TypeNote) -> String {
-    let dims: Vec<String> = ty
-        .dims
-        .iter()
-        .map(|d| match d {
-            Size::Number(n) => n.to_string(),
-            Size::Name(name) => name.text.clone(),
-        })
-        .collect();
+    if let Some(of) = &ty.of {
+        let key = ty.dims.iter().map(|d| format!("{}, ", size(d))).collect::<String>();
+        return format!("{}({key}{})", ty.dtype.text, dims(of));
+    }
+    if ty.dtype.text == "?" {
+        return "?".to_owned();
+    }
+    let dims: Vec<String> = ty.dims.iter().map(size).collect();
     let space = if ty.axes == Axes::Usual { "" } else { " " };
     format!("{}{space}{}[{}]", ty.axes.word(), ty.dtype.text, dims.join(", "))
+}
+
+fn size(size: &Size) -> String {
+    match size {
+        Size::Number(n) => n.to_string(),
+        Size::Name(name) if is_name(&name.text) => name.text.clone(),
+        Size::Name(name) => quoted(&name.text),
+        Size::Unknown => "?".to_owned(),
+        Size::Rest => "..".to_owned(),
+    }
 }
 
 pub(crate) fn value(v: &Value) -> String {
@@ -172,7 +263,9 @@ pub(crate) fn value(v: &Value) -> String {
         Value::List(values) => format!("[{}]", list(values)),
         Value::Tuple(values) => format!("({})", list(values)),
         Value::Ref(name) => format!("@{}", name.text),
-        Value::Text(text) => format!("\"{text}\""),
+        Value::Text(text) => quoted(text),
+        Value::Type(ty) => dims(ty),
+        Value::Graph(graph) => graph_head(graph) + "{ .. }",
         Value::None => "none".to_owned(),
     }
 }
@@ -186,7 +279,7 @@ pub(super) fn expr(e: &Expr) -> String {
 /// Strength of binding: sums 1, products 2, signs 3, powers 4, the rest 5.
 fn strength(e: &Expr) -> u8 {
     match e {
-        Expr::Number(_) | Expr::Name(_) | Expr::Func(..) => 5,
+        Expr::Number(_) | Expr::Real(_) | Expr::Name(_) | Expr::Func(..) => 5,
         Expr::Neg(_) => 3,
         Expr::Binary(BinaryOp::Add | BinaryOp::Sub, ..) => 1,
         Expr::Binary(BinaryOp::Mul | BinaryOp::Div, ..) => 2,
@@ -203,6 +296,7 @@ fn write_expr(e: &Expr, least: u8, out: &mut String) {
     }
     match e {
         Expr::Number(n) => *out += &number(*n),
+        Expr::Real(n) => *out += &real(*n),
         Expr::Name(name) => *out += &name.text,
         Expr::Neg(x) => {
             out.push('-');

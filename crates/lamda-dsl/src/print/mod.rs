@@ -5,9 +5,9 @@
 mod inline;
 
 use crate::syntax::{Body, Break, Call, Comment, If, Item, Module, Stmt, StmtKind, StmtPath, Trivia};
-use inline::{call_head, dims, inline_stmt, name_list, test};
+use inline::{call_head, inline_stmt, name_list, test};
 
-pub(crate) use inline::{number, value};
+pub(crate) use inline::{is_name, number, value};
 
 /// The width at which lines are broken.
 const WIDTH: usize = 100;
@@ -18,18 +18,26 @@ pub fn print(module: &Module) -> String {
     print_with(module, None)
 }
 
+/// Braces as they are written, on one line where they fit.
+pub(crate) fn body_text(body: &Body) -> String {
+    let mut printer = Printer::new(None);
+    printer.at = vec![(0, 0)];
+    printer.body(body, 0, 0);
+    printer.out + &printer.line
+}
+
+/// A definition as it is written.
+pub(crate) fn item_text(item: &Item) -> String {
+    let mut printer = Printer::new(None);
+    printer.item(0, item);
+    printer.out
+}
+
 /// What is written at the end of a line, of the addresses of the statements that end on it.
 pub(crate) type Note<'n> = &'n dyn Fn(&[StmtPath]) -> Option<String>;
 
 pub(crate) fn print_with(module: &Module, note: Option<Note<'_>>) -> String {
-    let mut printer = Printer {
-        out: String::new(),
-        line: String::new(),
-        ended: Vec::new(),
-        tail: None,
-        note,
-        at: Vec::new(),
-    };
+    let mut printer = Printer::new(note);
     for (i, item) in module.items.iter().enumerate() {
         printer.item(i, item);
     }
@@ -50,6 +58,19 @@ struct Printer<'n> {
     note: Option<Note<'n>>,
     /// The address of the statement that is being written; the first entry holds the item.
     at: Vec<(u32, u32)>,
+}
+
+impl<'n> Printer<'n> {
+    fn new(note: Option<Note<'n>>) -> Printer<'n> {
+        Printer {
+            out: String::new(),
+            line: String::new(),
+            ended: Vec::new(),
+            tail: None,
+            note,
+            at: Vec::new(),
+        }
+    }
 }
 
 impl Printer<'_> {
@@ -78,22 +99,9 @@ impl Printer<'_> {
                 self.body(&b.body, 0, 0);
             }
             Item::Model(m) => {
-                let inputs: Vec<String> =
-                    m.inputs.iter().map(|i| format!("{}: {}", i.name.text, dims(&i.ty))).collect();
-                self.line += &format!("model {}({}) ", m.name.text, inputs.join(", "));
-                let outputs: Vec<String> = m
-                    .outputs
-                    .iter()
-                    .map(|o| match &o.ty {
-                        Some(ty) => format!("{}: {}", o.name.text, dims(ty)),
-                        None => o.name.text.clone(),
-                    })
-                    .collect();
-                match &outputs[..] {
-                    [] => {}
-                    [one] => self.line += &format!("-> {one} "),
-                    many => self.line += &format!("-> ({}) ", many.join(", ")),
-                }
+                self.line += &format!("model {}{} ", m.name.text, inline::inputs(&m.inputs));
+                self.line += &inline::outputs(&m.outputs);
+                self.line += &inline::opsets(&m.opsets);
                 // The model is always broken, so that its stages are seen.
                 self.broken_body(&m.body, 0, 0);
             }
@@ -235,6 +243,8 @@ impl Printer<'_> {
             }
             StmtKind::Ref(name) => self.line += &format!("@{}", name.text),
             StmtKind::Tap(names) => self.line += &format!("as {}", name_list(names)),
+            StmtKind::Absent => self.line += "none",
+            StmtKind::Reuse(path) => self.line += &format!("reuse {path}"),
         }
     }
 
@@ -242,10 +252,17 @@ impl Printer<'_> {
         self.line += &call_head(call);
         for (i, body) in call.bodies.iter().enumerate() {
             self.line.push(' ');
-            match inline::inline_body(body).filter(|_| body.stmts.is_empty()) {
+            let short = |text: &String| {
+                body.stmts.is_empty() || (call.is_foreign() && self.line.len() + text.len() < WIDTH)
+            };
+            match inline::inline_body(body).filter(short) {
                 Some(text) => self.line += &text,
                 None => self.broken_body(body, i as u32, indent),
             }
+        }
+        for (i, (name, graph)) in call.graphs().enumerate() {
+            self.line += &format!(" {}={}", name.text, inline::graph_head(graph));
+            self.broken_body(&graph.body, (call.bodies.len() + i) as u32, indent);
         }
     }
 

@@ -9,7 +9,7 @@ use std::collections::HashSet;
 /// How a node is written.
 pub(super) struct Step {
     /// The value that enters it.
-    pub(super) from: ValueId,
+    pub(super) from: Option<ValueId>,
     /// Of a join: the values that it joins.
     pub(super) ends: Vec<ValueId>,
     /// Joins of the same kind that are written as part of it.
@@ -51,11 +51,25 @@ impl<'g> Flow<'g> {
     pub(super) fn dominate(&mut self) {
         for i in 0..self.order.len() {
             let node = self.graph.node(self.order[i]);
-            let Some(made) = node.outputs.first() else { continue };
-            let dominator = if self.named.contains(made) { None } else { self.common(&node.inputs) };
-            self.dominator[made.index()] = dominator;
-            self.depth[made.index()] = dominator.map_or(0, |d| self.depth[d.index()] + 1);
+            let beside = super::sequence::side_values(node).len();
+            let way = &node.inputs[..node.inputs.len() - beside];
+            let dominator = self.common(&self.rooted(way));
+            for made in &node.outputs {
+                let dominator = dominator.filter(|_| !self.named.contains(made));
+                self.dominator[made.index()] = dominator;
+                self.depth[made.index()] = dominator.map_or(0, |d| self.depth[d.index()] + 1);
+            }
         }
+    }
+
+    /// Whether a value is made of nothing: it can be written wherever it is read.
+    fn is_source(&self, value: ValueId) -> bool {
+        let producer = self.graph.value(value).producer.map(|id| &self.graph.node(id).op);
+        matches!(producer, Some(Op::Constant(_) | Op::Parameter(_))) && !self.named.contains(&value)
+    }
+
+    fn rooted(&self, values: &[ValueId]) -> Vec<ValueId> {
+        values.iter().copied().filter(|v| !self.is_source(*v)).collect()
     }
 
     /// The nearest value that all ways to these values pass.
@@ -75,23 +89,34 @@ impl<'g> Flow<'g> {
     }
 
     /// How a node is written in a chain that begins at `base`.
-    pub(super) fn step(&self, id: NodeId, base: ValueId) -> Step {
+    pub(super) fn step(&self, id: NodeId, base: Option<ValueId>) -> Step {
         let node = self.graph.node(id);
-        if !matches!(node.op, Op::Arithmetic(_) | Op::Concat(_)) {
-            let from = node.inputs.first().copied().unwrap_or(base);
-            return Step { from, ends: Vec::new(), folded: Vec::new() };
-        }
-        let (ends, folded) = self.folded(id);
+        let (ends, folded) = match &node.op {
+            Op::Arithmetic(_) | Op::MatMul(_) | Op::Concat(_) => self.folded(id),
+            Op::Opaque(_) => {
+                let own = node.inputs.len() - super::sequence::side_values(node).len();
+                (node.inputs[..own].to_vec(), Vec::new())
+            }
+            _ => {
+                let from = node.inputs.first().copied().or(base);
+                return Step { from, ends: Vec::new(), folded: Vec::new() };
+            }
+        };
+        let Some((&first, others)) = ends.split_first() else {
+            return Step { from: base, ends, folded };
+        };
+        let there = |v: &ValueId| {
+            self.graph.value(*v).producer.is_none() || self.is_source(*v) || self.is_before(*v, first)
+        };
+        let by_name = |v: &ValueId| self.named.contains(v) || self.is_source(*v);
+        let alone = others.is_empty() || others.iter().any(by_name);
         // Where the others have names the chain goes on through the first.
-        let (first, others) = (ends[0], &ends[1..]);
-        let there = |v: &ValueId| self.graph.value(*v).producer.is_none() || self.is_before(*v, first);
-        let by_name = |v: &ValueId| self.named.contains(v);
-        let from = if others.iter().any(by_name) && others.iter().all(there) {
-            first
+        let from = if !self.is_source(first) && alone && others.iter().all(there) {
+            Some(first)
         } else {
-            match self.common(&ends) {
-                Some(common) => common,
-                None if others.iter().all(there) => first,
+            match self.common(&self.rooted(&ends)) {
+                Some(common) => Some(common),
+                None if !self.is_source(first) && others.iter().all(there) => Some(first),
                 None => base,
             }
         };

@@ -5,18 +5,23 @@
 //! again where the nesting does not reach it is named by `as` and read by `@`. Blocks, repeats and labels are not found.
 
 mod flow;
+mod foreign;
 mod moves;
 mod operators;
+mod rim;
+mod sequence;
+mod shared;
 
 use crate::expand::axis_word;
+use crate::print::is_name;
 use crate::syntax::{
-    Arg, Axes, Body, Call, Input, Item, Model, Module, Name, Output, Size, Skip, SkipKind, Stmt, StmtKind,
-    TypeNote, Value,
+    Arg, Body, Call, Input, Item, Model, Module, Name, Output, Skip, SkipKind, Stmt, StmtKind, Value,
 };
 use crate::table;
 use flow::Flow;
-use lamda_ir::op::{Arithmetic, Op, Transpose};
-use lamda_ir::{Dim, Graph, Layout, NodeId, TensorType, ValueId};
+use lamda_ir::op::{Arithmetic, Op};
+use lamda_ir::{Graph, Layout, NodeId, TensorType, ValueId};
+use rim::Rim;
 use std::collections::{HashMap, HashSet};
 
 /// Why a graph has no text.
@@ -30,8 +35,10 @@ pub enum RaiseError {
         /// Its operator.
         kind: String,
     },
-    /// Weights that two nodes share.
-    #[error("`{path}` shares the weights of `{with}`, which the language has no word for")]
+    /// Weights that two different operators share.
+    #[error(
+        "`{path}` shares the weights of `{with}` and is another operator, which the language has no word for"
+    )]
     SharedWeights {
         /// The node.
         path: String,
@@ -64,124 +71,191 @@ const LONG_BRANCH: usize = 24;
 /// # Errors
 /// What the language has no words for.
 pub fn raise(graph: &Graph) -> Result<Module, RaiseError> {
-    let (Some((_, first)), false) = (graph.inputs().first(), graph.outputs().is_empty()) else {
+    if graph.outputs().is_empty() {
         return Err(RaiseError::NoValue);
-    };
-    for node in graph.nodes() {
-        if node.weights != node.path {
-            return Err(RaiseError::SharedWeights { path: node.path.clone(), with: node.weights.clone() });
-        }
     }
     let mut taken = HashSet::new();
-    let inputs = graph
-        .inputs()
-        .iter()
-        .map(|(name, id)| input(graph, name, *id, turned(graph, *id).is_some(), &mut taken))
-        .collect::<Result<Vec<Input>, RaiseError>>()?;
-    let outputs: Vec<String> = graph.outputs().iter().map(|(name, _)| free_name(name, &mut taken)).collect();
+    let rim = Rim::new(graph);
+    let inputs = inputs(graph, graph.inputs().len(), &rim, &mut taken)?;
+    let outputs = outputs(graph, &rim, &mut taken);
+    let names = names_of(graph, &inputs, &rim);
+    let first = graph.inputs().first().map(|(_, id)| rim.start(*id));
+    let body = body(graph, first, &names, &outputs, &rim, &taken)?;
+    let name = free_name(graph.name(), &mut HashSet::new()).as_str().into();
+    let trivia = Default::default();
+    let opsets = foreign::opsets(graph);
+    let mut model = Model { trivia, name, inputs, outputs, opsets, body: Body::new(body) };
+    drop_idle_names(&mut model);
+    Ok(Module { items: vec![Item::Model(model)], closing: Vec::new() })
+}
+
+/// The statements that make the outputs of a graph, some values of which have names already.
+fn body(
+    graph: &Graph,
+    first: Option<ValueId>,
+    names: &HashMap<ValueId, String>,
+    outputs: &[Output],
+    rim: &Rim,
+    taken: &HashSet<String>,
+) -> Result<Vec<Stmt>, RaiseError> {
     let mut flow = Flow::new(graph);
-    let rim = Rim::new(graph, &flow);
-    let first = rim.starts.get(first).unwrap_or(first);
-    flow.named.extend(rim.starts.values());
+    flow.named.extend(rim.starts());
     flow.dominate();
     flow.name_long_skips();
+    let sides = sequence::named(graph);
+    flow.named.extend(&sides);
+    flow.dominate();
     loop {
         let mut raiser = Raiser {
             graph,
             flow: &flow,
-            rim: &rim,
-            inputs: &inputs,
+            rim,
             emitted: HashSet::new(),
             needed: HashSet::new(),
-            names: HashMap::new(),
+            names: names.clone(),
             taken: taken.clone(),
+            shared: shared::Shared::of(graph),
         };
-        let body = raiser.model(*first, &outputs)?;
+        let body = raiser.model(first, outputs)?;
         let needed = std::mem::take(&mut raiser.needed);
         if needed.is_empty() {
-            let outputs = outputs.iter().zip(graph.outputs()).map(|(name, (_, v))| {
-                let ty = rim.ends.get(v).map(|(_, note)| note.clone());
-                Output { name: name.as_str().into(), ty }
-            });
-            let outputs = outputs.collect();
-            let name = free_name(graph.name(), &mut HashSet::new()).as_str().into();
-            let trivia = Default::default();
-            let mut model = Model { trivia, name, inputs, outputs, body: Body::new(body) };
-            drop_idle_names(&mut model);
-            return Ok(Module { items: vec![Item::Model(model)], closing: Vec::new() });
+            return Ok(body);
         }
         flow.named.extend(needed);
         flow.dominate();
     }
 }
 
+fn names_of(graph: &Graph, inputs: &[Input], rim: &Rim) -> HashMap<ValueId, String> {
+    let one = |((_, id), input): (&(String, ValueId), &Input)| (rim.start(*id), input.name.text.clone());
+    graph.inputs().iter().zip(inputs).map(one).collect()
+}
+
 struct Raiser<'g> {
     graph: &'g Graph,
     flow: &'g Flow<'g>,
     rim: &'g Rim,
-    inputs: &'g [Input],
     emitted: HashSet<NodeId>,
     /// Values that were met again without a name.
     needed: HashSet<ValueId>,
     names: HashMap<ValueId, String>,
     taken: HashSet<String>,
+    shared: shared::Shared<'g>,
 }
 
 impl Raiser<'_> {
-    fn model(&mut self, first: ValueId, outputs: &[String]) -> Result<Vec<Stmt>, RaiseError> {
-        for (input, (_, id)) in self.inputs.iter().zip(self.graph.inputs()) {
-            let id = self.rim.starts.get(id).unwrap_or(id);
-            self.names.insert(*id, input.name.text.clone());
-        }
+    fn model(&mut self, first: Option<ValueId>, outputs: &[Output]) -> Result<Vec<Stmt>, RaiseError> {
         let mut stmts = Vec::new();
         let mut current = first;
-        for ((_, target), name) in self.graph.outputs().iter().zip(outputs) {
-            let target = self.rim.ends.get(target).map_or(target, |(map, _)| map);
+        for ((_, target), output) in self.graph.outputs().iter().zip(outputs) {
+            let target = &self.rim.end(*target);
             stmts.extend(self.chain(current, *target, 0)?);
             if outputs.len() > 1 {
-                stmts.push(Stmt::new(StmtKind::Tap(vec![name.as_str().into()])));
-                self.names.entry(*target).or_insert_with(|| name.clone());
+                stmts.push(Stmt::new(StmtKind::Tap(vec![output.name.clone()])));
+                self.names.entry(*target).or_insert_with(|| output.name.text.clone());
             }
-            current = *target;
+            current = Some(*target);
         }
         Ok(stmts)
     }
 
-    /// The statements that lead from one value to another, in the order of the text.
-    fn chain(&mut self, base: ValueId, target: ValueId, depth: usize) -> Result<Vec<Stmt>, RaiseError> {
+    /// The statements that lead from one value to another, in the order of the text. Without a first value they begin
+    /// with one of their own.
+    fn chain(
+        &mut self,
+        base: Option<ValueId>,
+        target: ValueId,
+        depth: usize,
+    ) -> Result<Vec<Stmt>, RaiseError> {
         if depth > MAX_BRACES {
             return Err(RaiseError::TooDeep);
         }
         // Backwards to a value that is there, then forwards.
         let mut spine = Vec::new();
-        let mut at = target;
+        let mut at = Some(target);
         let mut stmts = Vec::new();
-        while at != base {
-            if let Some(name) = self.names.get(&at) {
+        while let Some(value) = at.filter(|v| Some(*v) != base) {
+            if let Some(name) = self.names.get(&value) {
                 stmts.push(Stmt::new(StmtKind::Ref(name.as_str().into())));
                 break;
             }
-            let Some(id) = self.graph.value(at).producer else { break };
+            let Some(id) = self.graph.value(value).producer else { break };
             if self.emitted.contains(&id) {
-                self.needed.insert(at);
+                self.needed.insert(value);
                 stmts.push(Stmt::new(StmtKind::Ref("again".into())));
                 break;
             }
             let step = self.flow.step(id, base);
             at = step.from;
-            spine.push((id, step));
+            spine.push((id, step, value));
         }
-        for (id, step) in spine.into_iter().rev() {
-            self.emitted.insert(id);
-            self.emit(id, step, &mut stmts, depth)?;
-            let made = self.graph.node(id).outputs[0];
-            if self.flow.named.contains(&made) && !self.names.contains_key(&made) {
-                let name = free_name(&format!("v{}", self.names.len()), &mut self.taken);
-                stmts.push(Stmt::new(StmtKind::Tap(vec![name.as_str().into()])));
-                self.names.insert(made, name);
+        for (id, step, value) in spine.into_iter().rev() {
+            if !matches!(self.graph.node(id).op, Op::Constant(_)) {
+                self.emitted.insert(id);
             }
+            self.sides(id, step.from, &mut stmts, depth)?;
+            self.emit(id, step, &mut stmts, depth)?;
+            self.tap(id, value, &mut stmts);
         }
         Ok(stmts)
+    }
+
+    /// Names what a node made: all of it when there are several, else where the name is needed.
+    fn tap(&mut self, id: NodeId, value: ValueId, stmts: &mut Vec<Stmt>) {
+        let node = self.graph.node(id);
+        if let Op::Opaque(op) = &node.op
+            && op.outputs.len() > 1
+        {
+            let mut made = node.outputs.iter();
+            let mut names: Vec<Name> = Vec::new();
+            for wanted in &op.outputs {
+                let Some(value) = wanted.then(|| made.next()).flatten() else {
+                    names.push("none".into());
+                    continue;
+                };
+                let name = free_name(&format!("v{}", self.names.len()), &mut self.taken);
+                names.push(name.as_str().into());
+                self.names.insert(*value, name);
+            }
+            stmts.push(Stmt::new(StmtKind::Tap(names)));
+            if node.outputs.first() != Some(&value)
+                && let Some(name) = self.names.get(&value)
+            {
+                stmts.push(Stmt::new(StmtKind::Ref(name.as_str().into())));
+            }
+            return;
+        }
+        if self.flow.named.contains(&value) && !self.names.contains_key(&value) {
+            let name = free_name(&format!("v{}", self.names.len()), &mut self.taken);
+            stmts.push(Stmt::new(StmtKind::Tap(vec![name.as_str().into()])));
+            self.names.insert(value, name);
+        }
+    }
+
+    /// Names what a node takes beside its chain, where that has no name yet.
+    fn sides(
+        &mut self,
+        id: NodeId,
+        from: Option<ValueId>,
+        stmts: &mut Vec<Stmt>,
+        depth: usize,
+    ) -> Result<(), RaiseError> {
+        for &value in sequence::side_values(self.graph.node(id)) {
+            if self.names.contains_key(&value) {
+                continue;
+            }
+            if Some(value) == from || !self.flow.named.contains(&value) {
+                self.needed.insert(value);
+            }
+            if let Some(from) = from.filter(|v| !self.names.contains_key(v)) {
+                self.needed.insert(from);
+            }
+            stmts.extend(self.chain(None, value, depth + 1)?);
+            if let Some(name) = from.and_then(|v| self.names.get(&v)) {
+                stmts.push(Stmt::new(StmtKind::Ref(name.as_str().into())));
+            }
+        }
+        Ok(())
     }
 
     fn emit(
@@ -194,9 +268,28 @@ impl Raiser<'_> {
         let node = self.graph.node(id);
         let word = match &node.op {
             Op::Arithmetic(op) => op.word(),
+            Op::MatMul(_) => "matmul",
             Op::Concat(_) => "cat",
+            Op::Constant(constant) => {
+                stmts.push(Call::new("const").arg(Arg::plain(foreign::literal(&constant.value))).into());
+                return Ok(());
+            }
+            Op::Parameter(parameter) => {
+                stmts.push(foreign::parameter(parameter).into());
+                return Ok(());
+            }
+            Op::Opaque(_) => "",
             _ => {
-                let stmt = operators::statement(self.graph, id)?;
+                let input = node.inputs.first().and_then(|v| self.graph.tensor_type(*v));
+                let by_name = |v: ValueId| self.names.get(&v).cloned();
+                let stmt = match input.and_then(|input| sequence::call(node, input, by_name)) {
+                    Some(call) => call.into(),
+                    None => operators::statement(self.graph, id)?,
+                };
+                if self.shared.is_shared(id) {
+                    stmts.push(self.shared.statement(self.graph, id, stmt, &mut self.taken)?);
+                    return Ok(());
+                }
                 self.absorb_flatten(id, stmts);
                 stmts.push(stmt);
                 return Ok(());
@@ -209,7 +302,10 @@ impl Raiser<'_> {
         for &end in &step.ends {
             bodies.push(self.chain(step.from, end, depth + 1)?);
         }
-        stmts.push(self.join(id, word, &step, bodies)?);
+        stmts.push(match &node.op {
+            Op::Opaque(op) => self.foreign(node, op, &step, bodies)?,
+            _ => self.join(id, word, &step, bodies)?,
+        });
         Ok(())
     }
 
@@ -240,16 +336,17 @@ impl Raiser<'_> {
         }
         let same = |a: ValueId, b: ValueId| self.graph.value(a).ty == self.graph.value(b).ty;
         if let ([x, y], Op::Arithmetic(Arithmetic::Add)) = (&step.ends[..], &node.op)
-            && *x == step.from
+            && Some(*x) == step.from
             && same(*x, *y)
         {
             let body = Body::new(bodies.pop().unwrap_or_default());
             return Ok(Stmt::new(StmtKind::Skip(Skip { kind: SkipKind::Exact, body })));
         }
-        if let Some(se) = operators::squeeze_excite(self.graph, step, node) {
+        let shared = |id: NodeId| self.shared.is_shared(id);
+        if let Some(se) = operators::squeeze_excite(self.graph, step, node, &shared) {
             return Ok(se.into());
         }
-        if let ([a, b], "sub" | "cat" | "add" | "mul" | "div" | "max" | "min") =
+        if let ([a, b], "sub" | "cat" | "add" | "mul" | "div" | "max" | "min" | "matmul") =
             (&bodies[..], &*call.name.text)
             && let ([], [Stmt { kind: StmtKind::Ref(name), .. }]) = (&a[..], &b[..])
         {
@@ -264,7 +361,8 @@ impl Raiser<'_> {
 
     /// Whether the branches begin with the equal parts of one value, in order.
     fn is_split(&self, step: &flow::Step, bodies: &[Vec<Stmt>]) -> bool {
-        let Some(c) = self.graph.tensor_type(step.from).and_then(TensorType::channels) else { return false };
+        let from = step.from.and_then(|v| self.graph.tensor_type(v));
+        let Some(c) = from.and_then(TensorType::channels) else { return false };
         if c % bodies.len() != 0 {
             return false;
         }
@@ -295,97 +393,50 @@ fn drop_idle_names(model: &mut Model) {
         StmtKind::Ref(name) => {
             used.insert(name.text.clone());
         }
-        StmtKind::Call(call) => used.extend(call.args.iter().filter_map(|a| match &a.value {
-            Value::Ref(name) => Some(name.text.clone()),
-            _ => None,
-        })),
+        StmtKind::Call(call) => used.extend(
+            call.args
+                .iter()
+                .filter_map(|a| match &a.value {
+                    Value::Ref(name) => Some(name.text.clone()),
+                    _ => None,
+                })
+                .chain(call.graphs().flat_map(|(_, g)| g.outputs.iter().map(|o| o.name.text.clone()))),
+        ),
         _ => {}
     });
     let keep = |stmt: &Stmt| match &stmt.kind {
-        StmtKind::Tap(names) => names.iter().any(|n| used.contains(&n.text)),
+        StmtKind::Tap(names) => names.len() > 1 || names.iter().any(|n| used.contains(&n.text)),
         _ => true,
     };
     model.body.stmts.retain(keep);
     model.body.for_each_mut(&mut |stmt| stmt.bodies_mut().into_iter().for_each(|b| b.stmts.retain(keep)));
 }
 
-/// Maps whose channels are last outside the model: the permutations at its rim belong to the declared types.
-struct Rim {
-    /// The map behind each such input.
-    starts: HashMap<ValueId, ValueId>,
-    /// The map before each such output, and the output's type.
-    ends: HashMap<ValueId, (ValueId, TypeNote)>,
-}
-
-impl Rim {
-    fn new(graph: &Graph, flow: &Flow<'_>) -> Rim {
-        let starts: HashMap<_, _> =
-            graph.inputs().iter().filter_map(|(_, id)| Some((*id, turned(graph, *id)?))).collect();
-        let end = |id: ValueId| {
-            let node = graph.node(graph.value(id).producer?);
-            let (Op::Transpose(op), &[map]) = (&node.op, &node.inputs[..]) else { return None };
-            let (before, t) = (graph.tensor_type(map)?, graph.tensor_type(id)?);
-            let fits = before.layout == Layout::Map && *op == Transpose::channels_last(t.dims().len());
-            let dims = dims(t).filter(|_| fits && flow.uses(id) == 1)?;
-            let note = TypeNote {
-                at: Default::default(),
-                axes: Axes::ChannelsLast,
-                dtype: t.dtype.word().into(),
-                dims,
-            };
-            Some((id, (map, note)))
-        };
-        let ends = graph.outputs().iter().filter_map(|(_, id)| end(*id)).collect();
-        Rim { starts, ends }
-    }
-}
-
-/// The map that the only reader of an input makes of it, by moving its channels to the front.
-fn turned(graph: &Graph, id: ValueId) -> Option<ValueId> {
-    let t = graph.tensor_type(id)?;
-    let mut readers = graph.consumers(id);
-    let (reader, None) = (graph.node(readers.next()?), readers.next()) else { return None };
-    let output = graph.outputs().iter().any(|(_, v)| *v == id);
-    let rank = t.dims().len();
-    let fits = t.layout == Layout::Plain && matches!(rank, 4 | 5) && !output;
-    let first = matches!(&reader.op, Op::Transpose(op) if *op == Transpose::channels_first(rank));
-    (fits && first).then(|| reader.outputs[0])
-}
-
-/// The sizes of a type that can be written.
-fn dims(t: &TensorType) -> Option<Vec<Size>> {
-    let size = |d: &Dim| match d {
-        Dim::Known(n) => u32::try_from(*n).map(Size::Number).ok(),
-        Dim::Symbol(s) if is_name(s) => Some(Size::Name((**s).into())),
-        _ => None,
-    };
-    t.shape.as_ref()?.iter().map(size).collect()
-}
-
-fn input(
+/// The first inputs of a graph, declared.
+fn inputs(
     graph: &Graph,
-    name: &str,
-    id: ValueId,
-    channels_last: bool,
+    count: usize,
+    rim: &Rim,
     taken: &mut HashSet<String>,
-) -> Result<Input, RaiseError> {
-    let ty = &graph.value(id).ty;
-    let refused = || RaiseError::Input { name: name.to_owned(), ty: ty.to_string() };
-    let t = ty.tensor().ok_or_else(refused)?;
-    let axes = match t.layout {
-        Layout::Sequence if t.dims().len() == 3 => Axes::Sequence,
-        Layout::Plain if channels_last => Axes::ChannelsLast,
-        layout if layout == Layout::of_input(t.dtype, t.dims().len()) => Axes::Usual,
-        _ => return Err(refused()),
+) -> Result<Vec<Input>, RaiseError> {
+    let one = |(name, id): &(String, ValueId)| {
+        let ty = &graph.value(*id).ty;
+        let refused = || RaiseError::Input { name: name.clone(), ty: ty.to_string() };
+        let ty = rim.input_type(*id).cloned().or_else(|| foreign::type_note(ty)).ok_or_else(refused)?;
+        let free = free_name(name, taken);
+        let external = (free != *name).then(|| name.clone());
+        Ok(Input { name: free.as_str().into(), ty, external })
     };
-    let dims = dims(t).ok_or_else(refused)?;
-    let ty = TypeNote { at: Default::default(), axes, dtype: t.dtype.word().into(), dims };
-    Ok(Input { name: free_name(name, taken).as_str().into(), ty })
+    graph.inputs()[..count].iter().map(one).collect()
 }
 
-pub(super) fn is_name(text: &str) -> bool {
-    text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
-        && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+fn outputs(graph: &Graph, rim: &Rim, taken: &mut HashSet<String>) -> Vec<Output> {
+    let one = |(name, id): &(String, ValueId)| {
+        let free = free_name(name, taken);
+        let external = (free != *name).then(|| name.clone());
+        Output { name: free.as_str().into(), ty: rim.output_type(*id).cloned(), external }
+    };
+    graph.outputs().iter().map(one).collect()
 }
 
 /// A name of the language that is like the wanted one and not taken.

@@ -1,6 +1,7 @@
 //! Short ways to make trees, and the texts of small parts.
 
 use super::*;
+use lamda_ir::{DType, Layout};
 
 impl From<&str> for Name {
     fn from(text: &str) -> Name {
@@ -17,7 +18,7 @@ impl Expr {
     /// The number, if it is written as one.
     pub fn as_number(&self) -> Option<f64> {
         match self {
-            Expr::Number(n) => Some(*n),
+            Expr::Number(n) | Expr::Real(n) => Some(*n),
             Expr::Neg(x) => x.as_number().map(|n| -n),
             _ => None,
         }
@@ -26,7 +27,7 @@ impl Expr {
     /// Calls `f` on every number written in it.
     pub fn for_each_number_mut(&mut self, f: &mut impl FnMut(&mut f64)) {
         match self {
-            Expr::Number(n) => f(n),
+            Expr::Number(n) | Expr::Real(n) => f(n),
             Expr::Name(_) => {}
             Expr::Neg(x) => x.for_each_number_mut(f),
             Expr::Binary(_, l, r) => {
@@ -174,12 +175,25 @@ impl From<Call> for Stmt {
 }
 
 impl Axes {
+    /// All that have a word.
+    pub const WORDS: [Axes; 3] = [Axes::Sequence, Axes::ChannelsLast, Axes::Plain];
+
     /// Its word, empty for the usual ones.
     pub fn word(self) -> &'static str {
         match self {
             Axes::Usual => "",
             Axes::Sequence => "seq",
             Axes::ChannelsLast => "nhwc",
+            Axes::Plain => "plain",
+        }
+    }
+
+    /// How the tensor itself is read.
+    pub(crate) fn layout(self, dtype: DType, rank: usize) -> Layout {
+        match self {
+            Axes::Usual => Layout::of_input(dtype, rank),
+            Axes::Sequence => Layout::Sequence,
+            Axes::ChannelsLast | Axes::Plain => Layout::Plain,
         }
     }
 }

@@ -6,9 +6,11 @@
 //! so a tree has one spelling.
 
 mod build;
+mod path;
 mod place;
 mod walk;
 
+pub use path::{NodePath, PathStep};
 pub use place::{At, Break, Comment, Trivia};
 pub use walk::StmtPath;
 
@@ -76,6 +78,8 @@ pub struct Model {
     pub inputs: Vec<Input>,
     /// The outputs: one name for the last value, or the names of values.
     pub outputs: Vec<Output>,
+    /// The versions of ONNX's operator sets that `onnx.*` operators are of, by domain; the standard one is empty.
+    pub opsets: Vec<(String, u32)>,
     /// What it does.
     pub body: Body,
 }
@@ -87,6 +91,8 @@ pub struct Input {
     pub name: Name,
     /// What it is.
     pub ty: TypeNote,
+    /// Its name in the ONNX file, where that is another.
+    pub external: Option<String>,
 }
 
 /// `logits`, or `logits: f32[N, 10]`
@@ -96,6 +102,8 @@ pub struct Output {
     pub name: Name,
     /// What it must be, when the text says so.
     pub ty: Option<TypeNote>,
+    /// Its name in the ONNX file, where that is another.
+    pub external: Option<String>,
 }
 
 /// `seq f32[N, T, 9]`, `nhwc f32[N, 32, 32, 3]`
@@ -107,8 +115,10 @@ pub struct TypeNote {
     pub axes: Axes,
     /// The word of the element type.
     pub dtype: Name,
-    /// The sizes, outermost first.
+    /// The sizes, outermost first; of a `map` the type of its keys.
     pub dims: Vec<Size>,
+    /// What a `sequence`, an `optional` or a `map` holds; `dtype` is then that word.
+    pub of: Option<Box<TypeNote>>,
 }
 
 /// What a type says of its axes.
@@ -121,6 +131,8 @@ pub enum Axes {
     Sequence,
     /// `nhwc`: those of a map whose channels are last outside the model.
     ChannelsLast,
+    /// `plain`: none has a meaning, although their number would give them one.
+    Plain,
 }
 
 /// A size of a type: a number or a name that stands for one.
@@ -128,8 +140,12 @@ pub enum Axes {
 pub enum Size {
     /// A number.
     Number(u32),
-    /// A name.
+    /// A name, in quotes where it is not one of the language.
     Name(Name),
+    /// `?`: not known.
+    Unknown,
+    /// `..`: any number of axes.
+    Rest,
 }
 
 /// A name and where it stands.
@@ -180,8 +196,12 @@ pub enum StmtKind {
     Section(Section),
     /// `@y`: go on from a named value.
     Ref(Name),
-    /// `as y`: name the current value.
+    /// `as y`: name the current value. `as (a, none, c)`: name the values that an `onnx.*` operator made.
     Tap(Vec<Name>),
+    /// `none`, alone in the braces of an `onnx.*` operator: an input that is left out.
+    Absent,
+    /// `reuse body.mb[1]`: run that node, call or section again with the same weights.
+    Reuse(NodePath),
 }
 
 /// `conv 64 k=3`, `mb 24 s=[2, 1]`, `cat { } { conv 8 }`
@@ -223,8 +243,23 @@ pub enum Value {
     Ref(Name),
     /// `"text"`
     Text(String),
+    /// `f32[N, 64]`, of an `onnx.*` operator.
+    Type(Box<TypeNote>),
+    /// `(i: i64[]) -> (a, b) { … }`, of an `onnx.*` operator.
+    Graph(Box<Subgraph>),
     /// `none`
     None,
+}
+
+/// The graph of an `onnx.*` operator: a branch of `If`, the body of `Loop` or `Scan`. It sees the values around it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Subgraph {
+    /// Its inputs; the chain starts at the first.
+    pub inputs: Vec<Input>,
+    /// Its outputs; none is the last value.
+    pub outputs: Vec<Output>,
+    /// What it does.
+    pub body: Body,
 }
 
 /// A number that may depend on parameters, `let`s and `c_in`.
@@ -232,6 +267,8 @@ pub enum Value {
 pub enum Expr {
     /// A number, at least zero and finite.
     Number(f64),
+    /// A whole number written with a point, `1.0`: a float where that matters, to `const` and `onnx.*`.
+    Real(f64),
     /// A parameter, a `let`, `c_in`; in an argument also an operator or a word.
     Name(Name),
     /// `-x`

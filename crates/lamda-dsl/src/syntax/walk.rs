@@ -1,6 +1,6 @@
 //! Walking a tree: every statement in the order of the text, and the address of each.
 
-use super::{Block, Body, Item, Model, Module, Stmt, StmtKind};
+use super::{Block, Body, Call, Item, Model, Module, Name, Stmt, StmtKind, Subgraph, Value};
 
 /// The address of a statement in its module: the item, then for each level the number of the braces (the branch of a
 /// join; 0 for `then`, 1 for `else`; 0 elsewhere) and the number of the statement in them.
@@ -39,28 +39,49 @@ impl Item {
     }
 }
 
+impl Call {
+    /// The sub-graphs that are given, with the names of their arguments.
+    pub fn graphs(&self) -> impl Iterator<Item = (&Name, &Subgraph)> {
+        self.args.iter().filter_map(|a| match (&a.name, &a.value) {
+            (Some(name), Value::Graph(graph)) => Some((name, &**graph)),
+            _ => None,
+        })
+    }
+
+    /// Whether it is an operator of ONNX by its name, `onnx.LSTM`.
+    pub fn is_foreign(&self) -> bool {
+        self.name.text.starts_with(crate::table::FOREIGN)
+    }
+}
+
 impl Stmt {
     /// The braces of a statement, in the order of [`StmtPath`].
     pub fn bodies(&self) -> Vec<&Body> {
         match &self.kind {
-            StmtKind::Call(c) => c.bodies.iter().collect(),
+            StmtKind::Call(c) => c.bodies.iter().chain(c.graphs().map(|(_, g)| &g.body)).collect(),
             StmtKind::Skip(s) => vec![&s.body],
             StmtKind::Repeat(r) => vec![&r.body],
             StmtKind::If(i) => std::iter::once(&i.then).chain(&i.otherwise).collect(),
             StmtKind::Section(s) => vec![&s.body],
-            StmtKind::Ref(_) | StmtKind::Tap(_) => Vec::new(),
+            StmtKind::Ref(_) | StmtKind::Tap(_) | StmtKind::Absent | StmtKind::Reuse(_) => Vec::new(),
         }
     }
 
     /// As [`Stmt::bodies`], to change them.
     pub fn bodies_mut(&mut self) -> Vec<&mut Body> {
         match &mut self.kind {
-            StmtKind::Call(c) => c.bodies.iter_mut().collect(),
+            StmtKind::Call(c) => {
+                let graphs = c.args.iter_mut().filter_map(|a| match &mut a.value {
+                    Value::Graph(graph) => Some(&mut graph.body),
+                    _ => None,
+                });
+                c.bodies.iter_mut().chain(graphs).collect()
+            }
             StmtKind::Skip(s) => vec![&mut s.body],
             StmtKind::Repeat(r) => vec![&mut r.body],
             StmtKind::If(i) => std::iter::once(&mut i.then).chain(&mut i.otherwise).collect(),
             StmtKind::Section(s) => vec![&mut s.body],
-            StmtKind::Ref(_) | StmtKind::Tap(_) => Vec::new(),
+            StmtKind::Ref(_) | StmtKind::Tap(_) | StmtKind::Absent | StmtKind::Reuse(_) => Vec::new(),
         }
     }
 }

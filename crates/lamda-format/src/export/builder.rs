@@ -283,7 +283,14 @@ impl<'a> Builder<'a> {
         self.constant(dtype_to_onnx(DType::F32), vec![values.len() as i64], bytes)
     }
 
-    fn constant(&mut self, dtype: i32, dims: Vec<i64>, bytes: Vec<u8>) -> String {
+    /// A constant table of numbers.
+    pub(super) fn table(&mut self, shape: &[usize], values: &[f32]) -> String {
+        let bytes = values.iter().flat_map(|v| v.to_le_bytes()).collect();
+        self.constant(dtype_to_onnx(DType::F32), shape.iter().map(|&n| n as i64).collect(), bytes)
+    }
+
+    /// A constant of the given type, sizes and bytes.
+    pub(super) fn constant(&mut self, dtype: i32, dims: Vec<i64>, bytes: Vec<u8>) -> String {
         let key = (dtype, dims, bytes);
         if let Some(name) = self.constants.get(&key) {
             return name.clone();

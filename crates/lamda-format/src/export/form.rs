@@ -22,9 +22,12 @@ pub(super) fn wanted_ranks(graph: &Graph) -> Vec<Option<usize>> {
     for node in graph.nodes().iter().rev() {
         let Some(&to) = node.outputs.first() else { continue };
         let by_channel = match node.op {
-            Op::Activation(_) | Op::Linear(_) | Op::BatchNorm(_) | Op::Dropout(_) | Op::Arithmetic(_) => {
-                want[to.index()]
-            }
+            Op::Activation(_)
+            | Op::Linear(_)
+            | Op::BatchNorm(_)
+            | Op::Dropout(_)
+            | Op::DropPath(_)
+            | Op::Arithmetic(_) => want[to.index()],
             _ => Want::Flat,
         };
         for &v in &node.inputs {

@@ -2,7 +2,11 @@
 //! tract 0.23.9 both run fastest (single thread, six blocks of 64 channels, 16x16, with a 1x1 convolution each).
 
 use super::ExportError;
-use super::builder::{Builder, float, int, ints, text};
+use super::builder::{Builder, float, int, ints};
+use super::norms;
+use super::positions::{conv_transpose, over_positions};
+use super::resample::upsample;
+use super::sequence;
 use crate::onnx_types::value_info;
 use crate::proto::attribute_proto::AttributeType;
 use crate::proto::{AttributeProto, NodeProto};
@@ -28,33 +32,51 @@ fn lower_node(b: &mut Builder<'_>, id: NodeId, node: &Node) -> Result<(), Export
     let Some((&x, ty)) = node.inputs.first().and_then(|v| Some((v, graph.tensor_type(*v)?))) else {
         return Ok(());
     };
+    if sequence::lower(b, id, node, ty)? {
+        return Ok(());
+    }
     let channels = ty.channel_axis().unwrap_or(1);
     let rank = ty.dims().len();
     match &node.op {
-        Op::Opaque(_) => {}
-        Op::Dropout(_) => b.alias(x, node.outputs[0]),
+        // Lowered above.
+        Op::Constant(_)
+        | Op::Parameter(_)
+        | Op::Attention(_)
+        | Op::ClassTokens(_)
+        | Op::Embedding(_)
+        | Op::LayerNorm(_)
+        | Op::MatMul(_)
+        | Op::Position(_)
+        | Op::Recurrent(_)
+        | Op::RmsNorm(_)
+        | Op::Take(_)
+        | Op::Opaque(_) => {}
+        Op::Dropout(_) | Op::DropPath(_) => b.alias(x, node.outputs[0]),
         Op::Activation(function) => activation(b, node, *function),
         Op::Arithmetic(join) => arithmetic(b, node, *join),
         Op::BatchNorm(bn) => batch_norm(b, id, node, ty, bn.eps)?,
+        Op::SubSpectralNorm(norm) => norms::sub_spectral_norm(b, id, node, ty, norm)?,
+        Op::GroupNorm(norm) => norms::group_norm(b, id, node, ty, norm)?,
+        Op::InstanceNorm(norm) => norms::instance_norm(b, id, node, ty, norm)?,
+        Op::L2Norm(norm) => norms::l2_norm(b, node, ty, norm),
+        Op::LocalResponseNorm(norm) => norms::local_response_norm(b, node, norm),
         Op::Linear(_) => linear(b, id, node, ty)?,
         Op::GlobalPool(pool) => global_pool(b, node, ty, *pool),
         Op::Conv(conv) => {
-            let mut inputs = vec![b.plain(x)];
-            inputs.extend(b.params(id)?);
+            let params = b.params(id)?;
             let mut attributes = window(&conv.window, true);
             attributes.push(int("group", conv.groups as i64));
-            finish(b, node, "Conv", &inputs, attributes);
+            over_positions(b, node, ty, "Conv", params, attributes);
         }
+        Op::ConvTranspose(conv) => conv_transpose(b, id, node, ty, conv)?,
         Op::MaxPool(pool) => {
-            let inputs = [b.plain(x)];
-            finish(b, node, "MaxPool", &inputs, window(&pool.window, true));
+            over_positions(b, node, ty, "MaxPool", vec![], window(&pool.window, true));
         }
         Op::AvgPool(pool) => {
-            let inputs = [b.plain(x)];
             let dilated = pool.window.dilation.iter().any(|&d| d != 1);
             let mut attributes = window(&pool.window, dilated);
             attributes.push(int("count_include_pad", i64::from(pool.count_pad)));
-            finish(b, node, "AveragePool", &inputs, attributes);
+            over_positions(b, node, ty, "AveragePool", vec![], attributes);
         }
         // One Gather: the same in time as Reshape, Transpose, Reshape (ONNX Runtime 114 to 123 µs, tract 180 to 168),
         // and it needs no other size than the channels.
@@ -78,22 +100,24 @@ fn lower_node(b: &mut Builder<'_>, id: NodeId, node: &Node) -> Result<(), Export
             let inputs = [b.plain(x)];
             finish(b, node, "Flatten", &inputs, vec![int("axis", 1)]);
         }
-        Op::Softmax(_) => {
+        Op::Softmax(softmax) => {
             let inputs = [b.plain(x)];
-            finish(b, node, "Softmax", &inputs, vec![int("axis", channels as i64)]);
+            let axis = softmax.axis.unwrap_or(channels);
+            let op = if softmax.log { "LogSoftmax" } else { "Softmax" };
+            finish(b, node, op, &inputs, vec![int("axis", axis as i64)]);
         }
-        // With asymmetric coordinates, rounded down, every position is repeated.
-        Op::Upsample(upsample) => {
-            let mut scales = vec![1.0, 1.0];
-            scales.resize(rank, upsample.factor as f32);
-            let inputs = [b.plain(x), String::new(), b.f32s(&scales)];
-            let attributes = vec![
-                text("mode", "nearest"),
-                text("coordinate_transformation_mode", "asymmetric"),
-                text("nearest_mode", "floor"),
-            ];
-            finish(b, node, "Resize", &inputs, attributes);
+        Op::PRelu(_) => {
+            let mut inputs = vec![b.plain(x)];
+            let specs = graph.params(id);
+            for spec in &specs {
+                // One slope for each channel, stretched over what lies behind.
+                let mut shape = spec.shape.clone();
+                shape.resize(rank - channels, 1);
+                inputs.push(b.param(id, spec, &shape)?);
+            }
+            finish(b, node, "PRelu", &inputs, vec![]);
         }
+        Op::Upsample(op) => upsample(b, node, ty, op),
         Op::AxisMean(_)
         | Op::Cast(_)
         | Op::Crop(_)
@@ -113,11 +137,11 @@ fn finish(b: &mut Builder<'_>, node: &Node, op: &str, inputs: &[String], attribu
     b.finish(node, op, &refs(inputs), attributes, None);
 }
 
-fn refs(names: &[String]) -> Vec<&str> {
+pub(super) fn refs(names: &[String]) -> Vec<&str> {
     names.iter().map(String::as_str).collect()
 }
 
-fn window(window: &Window, dilations: bool) -> Vec<AttributeProto> {
+pub(super) fn window(window: &Window, dilations: bool) -> Vec<AttributeProto> {
     let pads = window.pads.iter().map(|p| p.0).chain(window.pads.iter().map(|p| p.1));
     let mut attributes = vec![
         ints("kernel_shape", window.kernel.iter().copied()),
@@ -164,6 +188,34 @@ fn activation(b: &mut Builder<'_>, node: &Node, function: Activation) {
         // 93 and 156 µs; by Clip 147 and 169.
         Activation::HardSigmoid => b.finish(node, "HardSigmoid", &[x], sixth(), map),
         Activation::Tanh => b.finish(node, "Tanh", &[x], vec![], map),
+        // Its own operator is of opset 18.
+        Activation::Mish => {
+            let soft = b.helper(node, "Softplus", &[x], vec![]);
+            let gate = b.helper(node, "Tanh", &[&soft], vec![]);
+            b.finish(node, "Mul", &[x, &gate], vec![], map);
+        }
+        Activation::Clip { min, max } => {
+            let mut limit =
+                |limit: f64| if limit.is_finite() { b.scalar(limit as f32) } else { String::new() };
+            let (low, high) = (limit(min), limit(max));
+            let inputs = if max.is_finite() { vec![x, &low, &high] } else { vec![x, &low] };
+            b.finish(node, "Clip", &inputs, vec![], map);
+        }
+        Activation::Softplus => b.finish(node, "Softplus", &[x], vec![], map),
+        Activation::Softsign => b.finish(node, "Softsign", &[x], vec![], map),
+        Activation::Exp => b.finish(node, "Exp", &[x], vec![], map),
+        Activation::Log => b.finish(node, "Log", &[x], vec![], map),
+        Activation::Sqrt => b.finish(node, "Sqrt", &[x], vec![], map),
+        Activation::Abs => b.finish(node, "Abs", &[x], vec![], map),
+        Activation::Neg => b.finish(node, "Neg", &[x], vec![], map),
+        Activation::Reciprocal => b.finish(node, "Reciprocal", &[x], vec![], map),
+        Activation::Erf => b.finish(node, "Erf", &[x], vec![], map),
+        Activation::Sin => b.finish(node, "Sin", &[x], vec![], map),
+        Activation::Cos => b.finish(node, "Cos", &[x], vec![], map),
+        Activation::Floor => b.finish(node, "Floor", &[x], vec![], map),
+        Activation::Ceil => b.finish(node, "Ceil", &[x], vec![], map),
+        Activation::Round => b.finish(node, "Round", &[x], vec![], map),
+        Activation::Sign => b.finish(node, "Sign", &[x], vec![], map),
     }
 }
 
@@ -314,6 +366,9 @@ fn carried_attribute(node: &Node, name: &str, value: &Attribute) -> Result<Attri
         Attribute::Ints(ints) => AttributeProto { ints: ints.clone(), ..of(AttributeType::Ints) },
         Attribute::Floats(floats) => AttributeProto { floats: floats.clone(), ..of(AttributeType::Floats) },
         Attribute::Strings(s) => AttributeProto { strings: s.clone(), ..of(AttributeType::Strings) },
+        Attribute::Tensor(_) | Attribute::Graph(_) => {
+            return Err(ExportError::Attribute { path: node.path.clone(), name: name.to_owned() });
+        }
         Attribute::Message { bytes, .. } => AttributeProto::decode(bytes.as_slice())
             .map_err(|_| ExportError::Attribute { path: node.path.clone(), name: name.to_owned() })?,
     })

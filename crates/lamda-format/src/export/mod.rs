@@ -3,7 +3,7 @@
 //! Opset 17 (IR 8): the newest operators that the graph needs are older (HardSwish is of 14), and the one that would
 //! gain, Gelu of opset 20, is no faster than its Erf form (133 and 132 µs in ONNX Runtime 1.31.1, 229 and 219 µs in
 //! tract 0.23.9, six 64-channel 16x16 blocks), while converters lag behind. Average pooling with a dilation exists
-//! from opset 19 only; a model that has one is written in 19 (IR 9).
+//! from opset 19 only, Resize of given axes from 18; a model that has one is written in 19 (IR 9).
 //!
 //! Names: inputs and outputs keep theirs; the ONNX node that makes a node's result has its path, others of the same
 //! node `path/Operator`; initialisers have the weights' names, `stem.conv.weight`.
@@ -12,12 +12,16 @@ mod builder;
 mod form;
 mod lower;
 mod moves;
+mod norms;
+mod positions;
+mod resample;
+mod sequence;
 
 use crate::onnx_types::value_info;
 use crate::proto::{GraphProto, ModelProto, OperatorSetIdProto};
 use builder::Builder;
 use lamda_ir::{
-    DType, Dim, ExecError, Graph, Op, ValueId, ValueType, Weights, WeightsError, fold_batch_norm,
+    DType, Dim, ExecError, Graph, Node, Op, ValueId, ValueType, Weights, WeightsError, fold_batch_norm,
 };
 use prost::Message;
 use std::sync::Arc;
@@ -28,8 +32,9 @@ pub const OPSET: i64 = 17;
 /// What a file that is written here says of its origin.
 pub(crate) const PRODUCER: &str = "lamda";
 
-/// The version of the standard operators for models with a dilated average pool.
-const DILATED_POOL_OPSET: i64 = 19;
+/// The version of the standard operators for models with a dilated average pool or an unknown size upsampled to a
+/// known one.
+const NEWER_OPSET: i64 = 19;
 
 /// Protobuf's own limit.
 const MODEL_BYTES: usize = i32::MAX as usize;
@@ -91,7 +96,7 @@ pub fn export(graph: &Graph, weights: &Weights, options: &ExportOptions) -> Resu
         other => ExportError::Fold(other),
     })?;
     check_types(&graph)?;
-    let opset = if graph.nodes().iter().any(|n| dilated_pool(&n.op)) { DILATED_POOL_OPSET } else { OPSET };
+    let opset = if graph.nodes().iter().any(|n| is_newer(&graph, n)) { NEWER_OPSET } else { OPSET };
     let mut builder = Builder::new(&graph, &weights, opset);
     lower::lower(&mut builder)?;
     let mut opset_import = vec![OperatorSetIdProto { domain: Some(String::new()), version: Some(opset) }];
@@ -129,8 +134,16 @@ pub fn export(graph: &Graph, weights: &Weights, options: &ExportOptions) -> Resu
     Ok(model.encode_to_vec())
 }
 
-fn dilated_pool(op: &Op) -> bool {
-    matches!(op, Op::AvgPool(pool) if pool.window.dilation.iter().any(|&d| d != 1))
+/// Whether an operator has no form in [`OPSET`].
+fn is_newer(graph: &Graph, node: &Node) -> bool {
+    match &node.op {
+        Op::AvgPool(pool) => pool.window.dilation.iter().any(|&d| d != 1),
+        Op::Upsample(upsample) => {
+            let x = node.inputs.first().and_then(|v| graph.tensor_type(*v));
+            x.is_some_and(|x| resample::scales(upsample, x).is_none())
+        }
+        _ => false,
+    }
 }
 
 fn check_types(graph: &Graph) -> Result<(), ExportError> {
@@ -140,12 +153,23 @@ fn check_types(graph: &Graph) -> Result<(), ExportError> {
         }
     }
     for node in graph.nodes().iter().filter(|n| !matches!(n.op, Op::Opaque(_)) && !moves::any_type(&n.op)) {
-        let other = node.inputs.iter().filter_map(|v| graph.tensor_type(*v)).find(|t| t.dtype != DType::F32);
-        if let Some(other) = other {
+        let whole = whole_numbers(&node.op);
+        let taken = node.inputs.iter().enumerate().filter(|(i, _)| Some(*i) != whole);
+        let mut types = taken.filter_map(|(_, v)| graph.tensor_type(*v));
+        if let Some(other) = types.find(|t| t.dtype != DType::F32) {
             return Err(ExportError::DType { path: node.path.clone(), found: other.dtype });
         }
     }
     Ok(())
+}
+
+/// The input that need not be in single precision: ids, and the mask of attention.
+fn whole_numbers(op: &Op) -> Option<usize> {
+    match op {
+        Op::Embedding(_) => Some(0),
+        Op::Attention(attention) => attention.places().1,
+        _ => None,
+    }
 }
 
 /// The batch written as a number: the symbols of the inputs' first axes, and what is unknown there.

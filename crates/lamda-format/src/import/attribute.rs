@@ -70,7 +70,8 @@ pub(super) fn float(node: &NodeProto, name: &str, default: f64) -> f64 {
     find(node, name).map_or(default, |a| shortest(a.f()))
 }
 
-fn shortest(value: f32) -> f64 {
+/// The shortest decimal that is this `f32`.
+pub(super) fn shortest(value: f32) -> f64 {
     value.to_string().parse().unwrap_or(f64::from(value))
 }
 

@@ -63,7 +63,9 @@ impl<'a> Converter<'a> {
             domain: node.domain().to_owned(),
             name: node.op_type().to_owned(),
             attributes: carried(node),
-            outputs,
+            inputs: vec![true; inputs.len()],
+            outputs: vec![true; outputs.len()],
+            types: outputs.into_iter().map(Some).collect(),
         };
         let id = match self.add(node, op, &inputs) {
             Ok(id) => id,

@@ -4,13 +4,14 @@
 //! vector itself where the file flattens it, or joins a map where the file multiplies one by it.
 
 use super::attribute::{Refusal, float, malformed, operator_name, text, uncarried, untranslated};
+use super::function::plain_function;
 use super::fuse::{Group, Groups, groups, is_hard_sigmoid};
 use super::source::{Source, is_standard, label};
 use super::{ImportError, Imported, Note, Uncarried};
 use crate::onnx_types::{is_denoted, too_large, type_from_onnx};
 use crate::proto::NodeProto;
 use lamda_ir::op::{Activation, Arithmetic, Dropout};
-use lamda_ir::{Graph, Layout, NodeId, Op, OpError, TensorType, ValueId, ValueType, Weights};
+use lamda_ir::{DType, Graph, Layout, NodeId, Op, OpError, TensorType, ValueId, ValueType, Weights};
 use std::collections::{HashMap, HashSet};
 
 /// What a name of the file stands for.
@@ -37,6 +38,8 @@ pub(super) struct Converter<'a> {
     pub(super) budget: usize,
     /// The paths under which weights lie.
     pub(super) stems: HashSet<String>,
+    /// Whether the operator at hand has its sequence transposed around it.
+    pub(super) over_steps: bool,
     bound: HashMap<&'a str, Bound>,
     uncarried: Vec<Uncarried>,
     paths: HashSet<String>,
@@ -55,6 +58,7 @@ impl<'a> Converter<'a> {
             stored: HashMap::new(),
             budget,
             stems: HashSet::new(),
+            over_steps: false,
             bound: HashMap::new(),
             uncarried: Vec::new(),
             paths: HashSet::new(),
@@ -67,13 +71,20 @@ impl<'a> Converter<'a> {
         let Groups { by_last, inside } = groups(self.source);
         let source = self.source;
         for (i, node) in source.nodes.iter().enumerate().filter(|(i, _)| !inside[*i]) {
-            let done = match by_last.get(&i) {
-                Some(group) => self.group(node, group),
-                None if is_standard(node) => self.node(node),
-                None => untranslated("the graph has no operator for it"),
+            let Some((group, members)) = by_last.get(&i) else {
+                self.one(node)?;
+                continue;
             };
-            if let Err(refusal) = done {
-                self.refused(node, by_last.contains_key(&i), refusal)?;
+            match self.group(node, group) {
+                Ok(()) => {}
+                // What is no group after all is its nodes one by one.
+                Err(Refusal::Untranslated(_) | Refusal::Downstream) => {
+                    for &member in members {
+                        self.one(source.nodes[member])?;
+                    }
+                    self.one(node)?;
+                }
+                Err(refusal) => self.refused(node, refusal)?,
             }
         }
         if !self.uncarried.is_empty() {
@@ -87,14 +98,15 @@ impl<'a> Converter<'a> {
         let source = self.source;
         let products = source.nodes.iter().filter(|n| n.op_type() == "MatMul");
         let multiplied: HashSet<&str> = products.flat_map(|n| &n.input).map(String::as_str).collect();
+        let turned = source.only_turned();
         for input in source.inputs() {
             let fault = |reason| ImportError::Type { name: input.name().to_owned(), reason };
             let mut ty = type_from_onnx(input.r#type.as_ref()).map_err(fault)?;
-            // Without denotations, what a matrix is multiplied with is read as a sequence.
+            // Without denotations, what a matrix is multiplied with, or what is always transposed, is read as a sequence.
             if let ValueType::Tensor(t) = &mut ty
                 && t.layout == Layout::Signal
                 && input.r#type.as_ref().is_none_or(|ty| !is_denoted(ty))
-                && multiplied.contains(input.name())
+                && (multiplied.contains(input.name()) || turned.contains(input.name()))
             {
                 t.layout = Layout::Sequence;
             }
@@ -131,12 +143,20 @@ impl<'a> Converter<'a> {
         Ok(())
     }
 
-    pub(super) fn refused(
-        &mut self,
-        node: &'a NodeProto,
-        grouped: bool,
-        refusal: Refusal,
-    ) -> Result<(), ImportError> {
+    /// A node by itself.
+    pub(super) fn one(&mut self, node: &'a NodeProto) -> Result<(), ImportError> {
+        let done = if is_standard(node) {
+            self.node(node)
+        } else {
+            untranslated("the graph has no operator for it")
+        };
+        match done {
+            Ok(()) => Ok(()),
+            Err(refusal) => self.refused(node, refusal),
+        }
+    }
+
+    fn refused(&mut self, node: &'a NodeProto, refusal: Refusal) -> Result<(), ImportError> {
         let reason = match refusal {
             Refusal::Fatal(error) => return Err(error),
             Refusal::Malformed(reason) => {
@@ -145,10 +165,7 @@ impl<'a> Converter<'a> {
             Refusal::Downstream => None,
             Refusal::Untranslated(reason) => Some(reason),
         };
-        let carried = match (&reason, grouped) {
-            (Some(_), false) => self.carry(node)?,
-            _ => false,
-        };
+        let carried = reason.is_some() && self.carry(node)?;
         if !carried {
             // What only waits for another node is not a fault of its own.
             let constant = node.input.iter().any(|name| self.source.constants.contains_key(name.as_str()));
@@ -173,17 +190,29 @@ impl<'a> Converter<'a> {
             Group::Affine { x, scale, shift } => {
                 self.affine(node, x, Some((scale, false)), Some((shift, false)))
             }
+            Group::Sequence(ref group) => self.sequence_group(node, group),
+            Group::Grouped(found) => self.grouped(node, found),
+            Group::SubSpectral(found) => self.sub_spectral(node, found),
+            Group::L2 { x, least, reduce } => self.l2_norm(node, x, least, reduce),
+            Group::Steps { turn, inner } => self.steps(turn, inner, node),
+            Group::Biased { conv, summand } => self.conv(conv, node, Some(summand)),
             Group::Moves { ref nodes } => self.moves(nodes),
         }
     }
 
     pub(super) fn node(&mut self, node: &'a NodeProto) -> Result<(), Refusal> {
         let function = match node.op_type() {
-            "Conv" => return self.conv(node),
+            "Conv" => return self.conv(node, node, None),
+            "ConvTranspose" => return self.conv_transpose(node),
             "Gemm" => return self.gemm(node),
+            "MatMul" if self.joins_values(node) => return self.product(node),
             "MatMul" => return self.matmul(node, self.name(node, 0)?, self.name(node, 1)?, None),
             "BatchNormalization" => return self.batch_norm(node),
-            "Add" | "Sub" | "Mul" | "Div" | "Max" | "Min" => return self.arithmetic(node),
+            "Add" | "Sum" | "Sub" | "Mul" | "Div" | "Max" | "Min" => return self.arithmetic(node),
+            "GroupNormalization" => return self.group_norm(node),
+            "InstanceNormalization" => return self.instance_norm(node),
+            "LpNormalization" => return self.lp_norm(node),
+            "LRN" => return self.local_response_norm(node),
             "MaxPool" | "AveragePool" => return self.pool(node),
             "GlobalAveragePool" | "GlobalMaxPool" => return self.global_pool(node),
             "ReduceMean" | "ReduceMax" => return self.reduce(node),
@@ -197,9 +226,11 @@ impl<'a> Converter<'a> {
             "Concat" => return self.concat(node),
             "Slice" => return self.slice(node),
             "Split" => return self.split(node),
-            "Gather" => return self.gather(node),
+            "Gather" => return self.lookup(node),
+            "LayerNormalization" => return self.layer_norm(node),
             "Resize" | "Upsample" => return self.upsample(node),
-            "Softmax" => return self.softmax(node),
+            "Softmax" | "LogSoftmax" => return self.softmax(node),
+            "PRelu" => return self.prelu(node),
             "Dropout" => return self.dropout(node),
             "Identity" => {
                 let x = self.input(node, 0)?;
@@ -216,7 +247,10 @@ impl<'a> Converter<'a> {
             "HardSigmoid" => return untranslated("only alpha 1/6 and beta 1/2 have an operator"),
             "Gelu" if text(node, "approximate", "none") == "none" => Activation::Gelu,
             "Swish" if float(node, "alpha", 1.0) == 1.0 => Activation::Silu,
-            _ => return untranslated("the graph has no operator for it"),
+            name => match plain_function(name) {
+                Some(function) => function,
+                None => return untranslated("the graph has no operator for it"),
+            },
         };
         let x = self.input(node, 0)?;
         self.pointwise(node, function, x)
@@ -224,32 +258,17 @@ impl<'a> Converter<'a> {
 
     fn pointwise(&mut self, node: &'a NodeProto, function: Activation, x: Bound) -> Result<(), Refusal> {
         let (v, rank) = self.either(x)?;
+        // Only f32 is written again; what is of another type is carried.
+        if self.graph.tensor_type(v).is_some_and(|t| t.dtype != DType::F32) {
+            return untranslated("its elements are not f32");
+        }
         let id = self.add(node, function, &[v])?;
         self.bind_like(node, id, rank)
     }
 
-    /// `Clip(0, 6)` and `Clip(0, infinity)`.
-    fn clip(&self, node: &'a NodeProto) -> Result<Activation, Refusal> {
-        let limit = |i: usize, name: &str, none: f64| -> Result<f64, Refusal> {
-            match node.input.get(i).filter(|n| !n.is_empty()) {
-                Some(input) => match self.scalar(input)? {
-                    Some(limit) => Ok(f64::from(limit)),
-                    None => untranslated("its limits are computed, not constant"),
-                },
-                None => Ok(float(node, name, none)),
-            }
-        };
-        let unlimited = f64::from(f32::MAX);
-        match (limit(1, "min", -unlimited)?, limit(2, "max", unlimited)?) {
-            (0.0, 6.0) => Ok(Activation::Relu6),
-            (0.0, high) if high >= unlimited => Ok(Activation::Relu),
-            _ => untranslated("only the limits 0 and 6, or 0 alone, have an operator"),
-        }
-    }
-
     fn arithmetic(&mut self, node: &'a NodeProto) -> Result<(), Refusal> {
         let join = match node.op_type() {
-            "Add" => Arithmetic::Add,
+            "Add" | "Sum" => Arithmetic::Add,
             "Sub" => Arithmetic::Sub,
             "Mul" => Arithmetic::Mul,
             "Div" => Arithmetic::Div,
@@ -257,11 +276,18 @@ impl<'a> Converter<'a> {
             _ => Arithmetic::Min,
         };
         if node.input.len() != 2 {
-            return untranslated(format!("it joins {} values, and the graph's joins two", node.input.len()));
+            // Sum, Max and Min join any number.
+            let mut joined = self.input(node, 0)?;
+            for i in 1..node.input.len() {
+                joined = self.join(node, join, joined, self.input(node, i)?)?;
+            }
+            return self.bind(node, joined);
         }
         let (a, b) = (self.name(node, 0)?, self.name(node, 1)?);
         let constant = |name| self.source.constants.contains_key(name);
         match (constant(a), constant(b), join) {
+            (false, true, Arithmetic::Add) if self.adds_positions(a, b) => return self.position(node, a, b),
+            (true, false, Arithmetic::Add) if self.adds_positions(b, a) => return self.position(node, b, a),
             (false, false, _) => {}
             (false, true, Arithmetic::Mul) => return self.affine(node, a, Some((b, false)), None),
             (true, false, Arithmetic::Mul) => return self.affine(node, b, Some((a, false)), None),
@@ -271,15 +297,22 @@ impl<'a> Converter<'a> {
             (false, true, Arithmetic::Sub) => return self.affine(node, a, None, Some((b, true))),
             _ => return untranslated("it joins a value with a constant in a way that has no operator"),
         }
-        let (a, b) = (self.get(a)?, self.get(b)?);
+        let joined = self.join(node, join, self.get(a)?, self.get(b)?)?;
+        self.bind(node, joined)
+    }
+
+    fn join(&mut self, node: &'a NodeProto, join: Arithmetic, a: Bound, b: Bound) -> Result<Bound, Refusal> {
         let ((x, _), (y, _)) = (self.either(a)?, self.either(b)?);
         let rank = self.rank(a);
         if rank != self.rank(b) || rank == 0 {
             return untranslated("it joins values of different rank");
         }
         let id = self.add(node, join, &[x, y])?;
-        let pooled = matches!((a, b), (Bound::Pooled(..), Bound::Pooled(..))).then_some(rank);
-        self.bind_like(node, id, pooled)
+        let made = self.graph.node(id).outputs[0];
+        Ok(match (a, b) {
+            (Bound::Pooled(..), Bound::Pooled(..)) => Bound::Pooled(made, rank),
+            _ => Bound::Value(made),
+        })
     }
 
     fn dropout(&mut self, node: &'a NodeProto) -> Result<(), Refusal> {

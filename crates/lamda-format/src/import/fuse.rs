@@ -2,7 +2,9 @@
 //! read by the group only, so leaving them out changes nothing. Last nodes are tried from the back, so that the largest
 //! group wins: `x * HardSigmoid(x)` before `HardSigmoid(x)`.
 
-use super::attribute::float;
+use super::attribute::{float, ints};
+use super::fuse_sequence::{SequenceGroup, sequence};
+use super::norms::{Grouped, SubSpectral, normalized};
 use super::source::{Source, is_standard};
 use crate::proto::NodeProto;
 use lamda_ir::op::Activation;
@@ -18,11 +20,23 @@ pub(super) enum Group<'a> {
     Affine { x: &'a str, scale: &'a str, shift: &'a str },
     /// Reshapes and Transposes one behind the other.
     Moves { nodes: Vec<&'a NodeProto> },
+    /// An operator on sequences.
+    Sequence(SequenceGroup<'a>),
+    /// A group norm.
+    Grouped(Grouped<'a>),
+    /// A batch-norm by parts of the frequency axis.
+    SubSpectral(SubSpectral<'a>),
+    /// The value over its length, at least `least`.
+    L2 { x: &'a str, least: &'a str, reduce: &'a NodeProto },
+    /// An operator over positions between two exchanges of axes 1 and 2.
+    Steps { turn: &'a NodeProto, inner: &'a NodeProto },
+    /// A convolution and a constant that is added behind it.
+    Biased { conv: &'a NodeProto, summand: &'a str },
 }
 
-/// The groups by their last node, and which nodes are inside one.
+/// The groups by their last node, with the other nodes of each in order, and which nodes are inside one.
 pub(super) struct Groups<'a> {
-    pub(super) by_last: HashMap<usize, Group<'a>>,
+    pub(super) by_last: HashMap<usize, (Group<'a>, Vec<usize>)>,
     pub(super) inside: Vec<bool>,
 }
 
@@ -33,11 +47,26 @@ pub(super) fn groups<'a>(source: &'a Source<'a>) -> Groups<'a> {
         if groups.inside[i] || !is_standard(node) {
             continue;
         }
-        for find in [gelu, hard_swish, silu, hard_sigmoid, linear, affine, moves] {
+        for find in [
+            on_sequences,
+            gelu,
+            hard_swish,
+            silu,
+            mish,
+            hard_sigmoid,
+            relu6,
+            norm,
+            linear,
+            affine,
+            biased,
+            moves,
+            steps,
+        ] {
             let mut m = Match { source, inside: Vec::new() };
             if let Some(group) = find(&mut m, node) {
                 m.inside.iter().for_each(|&i| groups.inside[i] = true);
-                groups.by_last.insert(i, group);
+                m.inside.sort_unstable();
+                groups.by_last.insert(i, (group, m.inside));
                 break;
             }
         }
@@ -45,14 +74,14 @@ pub(super) fn groups<'a>(source: &'a Source<'a>) -> Groups<'a> {
     groups
 }
 
-struct Match<'a> {
-    source: &'a Source<'a>,
-    inside: Vec<usize>,
+pub(super) struct Match<'a> {
+    pub(super) source: &'a Source<'a>,
+    pub(super) inside: Vec<usize>,
 }
 
 impl<'a> Match<'a> {
     /// The node that makes a value, when it is of this operator and the value is read once.
-    fn made_by(&mut self, name: &str, operator: &str) -> Option<&'a NodeProto> {
+    pub(super) fn made_by(&mut self, name: &str, operator: &str) -> Option<&'a NodeProto> {
         let i = self.source.producer(name)?;
         let node = *self.source.nodes.get(i)?;
         let fits = node.op_type() == operator && is_standard(node) && self.source.uses(name) == 1;
@@ -72,12 +101,12 @@ impl<'a> Match<'a> {
         found
     }
 
-    fn is_constant(&self, name: &str) -> bool {
+    pub(super) fn is_constant(&self, name: &str) -> bool {
         self.source.constants.contains_key(name)
     }
 
     /// Whether a constant is one number, near `value`.
-    fn is_scalar(&self, name: &str, value: f64) -> bool {
+    pub(super) fn is_scalar(&self, name: &str, value: f64) -> bool {
         let constant = self.source.constants.get(name).filter(|c| c.is_single());
         let tensor = constant.and_then(|c| c.f32s(name).ok());
         tensor.is_some_and(|t| {
@@ -170,6 +199,10 @@ fn swapped<'a>((a, b): (&'a str, &'a str)) -> [(&'a str, &'a str); 2] {
     [(a, b), (b, a)]
 }
 
+fn on_sequences<'a>(m: &mut Match<'a>, last: &'a NodeProto) -> Option<Group<'a>> {
+    sequence(m, last).map(Group::Sequence)
+}
+
 /// `0.5 * (x * e)`, `x * (0.5 * e)` or `(0.5 * x) * e`, with `e = 1 + erf(x / sqrt 2)`.
 fn gelu<'a>(m: &mut Match<'a>, last: &'a NodeProto) -> Option<Group<'a>> {
     let pair = two(last, "Mul")?;
@@ -217,6 +250,41 @@ fn silu<'a>(m: &mut Match<'a>, last: &'a NodeProto) -> Option<Group<'a>> {
     found.map(|x| Group::Activation { x, function: Activation::Silu })
 }
 
+/// `x * tanh(softplus(x))`.
+fn mish<'a>(m: &mut Match<'a>, last: &'a NodeProto) -> Option<Group<'a>> {
+    let found = swapped(two(last, "Mul")?).into_iter().find_map(|(x, gate)| {
+        m.attempt(|m| {
+            let tanh = m.made_by(gate, "Tanh")?;
+            let softplus = m.made_by(tanh.input.first()?, "Softplus")?;
+            (softplus.input.first()? == x).then_some(x)
+        })
+    });
+    found.map(|x| Group::Activation { x, function: Activation::Mish })
+}
+
+/// `min(relu(x), 6)`, by Min or by Clip.
+fn relu6<'a>(m: &mut Match<'a>, last: &'a NodeProto) -> Option<Group<'a>> {
+    let limited = match last.op_type() {
+        "Min" => m.with_scalar(last, "Min", 6.0)?,
+        "Clip" => {
+            let high = match last.input.get(2) {
+                Some(high) => m.is_scalar(high, 6.0),
+                None => float(last, "max", f64::NAN) == 6.0,
+            };
+            // A lower limit above zero would be another function.
+            let low = match last.input.get(1) {
+                Some(low) => low.is_empty() || m.is_scalar(low, 0.0),
+                None => float(last, "min", 0.0) <= 0.0,
+            };
+            last.input.first().filter(|_| high && low)?
+        }
+        _ => return None,
+    };
+    let relu = m.made_by(limited, "Relu")?;
+    let x = relu.input.first()?;
+    Some(Group::Activation { x, function: Activation::Relu6 })
+}
+
 /// `clip(x + 3, 0, 6) / 6`.
 fn hard_sigmoid<'a>(m: &mut Match<'a>, last: &'a NodeProto) -> Option<Group<'a>> {
     let clip = m.with_scalar(last, "Div", 6.0).or_else(|| m.with_scalar(last, "Mul", 1.0 / 6.0))?;
@@ -241,6 +309,43 @@ fn affine<'a>(m: &mut Match<'a>, last: &'a NodeProto) -> Option<Group<'a>> {
             let (x, scale) =
                 swapped(pair).into_iter().find(|(x, s)| m.is_constant(s) && !m.is_constant(x))?;
             m.is_constant(shift).then_some(Group::Affine { x, scale, shift })
+        })
+    })
+}
+
+fn norm<'a>(m: &mut Match<'a>, last: &'a NodeProto) -> Option<Group<'a>> {
+    let grouped = m.attempt(|m| Grouped::find(m, last).map(Group::Grouped));
+    let parts = grouped.or_else(|| m.attempt(|m| SubSpectral::find(m, last).map(Group::SubSpectral)));
+    parts.or_else(|| {
+        m.attempt(|m| normalized(m, last).map(|(x, least, reduce)| Group::L2 { x, least, reduce }))
+    })
+}
+
+fn biased<'a>(m: &mut Match<'a>, last: &'a NodeProto) -> Option<Group<'a>> {
+    swapped(two(last, "Add")?).into_iter().find_map(|(product, summand)| {
+        m.attempt(|m| {
+            let conv = m.made_by(product, "Conv")?;
+            m.is_constant(summand).then_some(Group::Biased { conv, summand })
+        })
+    })
+}
+
+/// Operators that a sequence is transposed around.
+const OVER_POSITIONS: [&str; 5] =
+    ["Conv", "ConvTranspose", "MaxPool", "AveragePool", "InstanceNormalization"];
+
+/// Whether a node exchanges axes 1 and 2.
+pub(super) fn turns(node: &NodeProto) -> bool {
+    node.op_type() == "Transpose" && ints(node, "perm") == Some(&[0, 2, 1])
+}
+
+fn steps<'a>(m: &mut Match<'a>, last: &'a NodeProto) -> Option<Group<'a>> {
+    let made = last.input.first().filter(|_| turns(last))?;
+    OVER_POSITIONS.into_iter().find_map(|operator| {
+        m.attempt(|m| {
+            let inner = m.made_by(made, operator)?;
+            let turn = m.made_by(inner.input.first()?, "Transpose")?;
+            turns(turn).then_some(Group::Steps { turn, inner })
         })
     })
 }

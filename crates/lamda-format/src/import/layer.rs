@@ -10,7 +10,13 @@ use lamda_ir::{Dim, Layout, NodeId, Op, Tensor, ValueId, Weights};
 const EPS: f64 = 1e-5;
 
 impl<'a> Converter<'a> {
-    pub(super) fn conv(&mut self, node: &'a NodeProto) -> Result<(), Refusal> {
+    /// A convolution; a constant added behind it is part of its bias, and `last` makes their result.
+    pub(super) fn conv(
+        &mut self,
+        node: &'a NodeProto,
+        last: &'a NodeProto,
+        summand: Option<&'a str>,
+    ) -> Result<(), Refusal> {
         let x = self.input(node, 0)?;
         let w_name = self.name(node, 1)?;
         let weight = self.constant(w_name, "weight")?;
@@ -19,19 +25,22 @@ impl<'a> Converter<'a> {
         let [out_channels, _, kernel @ ..] = weight.shape() else {
             return malformed(format!("its weight has the sizes {:?}", weight.shape()));
         };
+        let bias = match summand {
+            Some(name) => Some(self.summed(bias, name, weight.shape().len(), *out_channels)?),
+            None => bias,
+        };
         if has(node, "kernel_shape") && sizes(node, "kernel_shape", kernel.len(), 1)? != kernel {
             return malformed(format!("kernel_shape differs from its weight {:?}", weight.shape()));
         }
-        let (mut v, pooled) = self.either(x)?;
-        if pooled.is_none() {
-            v = self.channels_first(node, v)?;
-        }
+        let (v, pooled) = self.either(x)?;
+        let v = if pooled.is_none() { self.channels_first(node, v)? } else { v };
         let ty = self.ty(v)?;
         let ones = vec![Dim::Known(1); pooled.unwrap_or(2).saturating_sub(2)];
         let spatial = if pooled.is_some() { &ones[..] } else { ty.spatial() };
         let window = window(node, kernel.to_vec(), spatial, false)?;
         let groups = size("group", int(node, "group", 1))?;
-        let key = vec![w_name, b_name.unwrap_or("")];
+        let mut key = vec![w_name, b_name.unwrap_or("")];
+        key.extend(summand);
         if pooled.is_some() {
             if !window.is_pointwise() || groups != 1 {
                 return untranslated("it reads a pooled map in a way that a vector cannot replace");
@@ -40,23 +49,40 @@ impl<'a> Converter<'a> {
             let op = Linear { out_channels: shape[0], bias: bias.is_some() };
             let Some(weight) = weight.reshape(shape) else { return malformed("its weight has no channels") };
             let id = self.layer(node, op.into(), v, key, w_name, with_bias(weight, bias))?;
-            return self.bind_like(node, id, pooled);
+            return self.bind_like(last, id, pooled);
         }
         let op = Conv { out_channels: *out_channels, window, groups, bias: bias.is_some() };
         let id = self.layer(node, op.into(), v, key, w_name, with_bias(weight, bias))?;
-        self.bind_like(node, id, None)
+        self.bind_like(last, id, None)
+    }
+
+    /// A bias and a constant that is one number for each channel.
+    fn summed(
+        &self,
+        bias: Option<Tensor<f32>>,
+        name: &str,
+        rank: usize,
+        channels: usize,
+    ) -> Result<Tensor<f32>, Refusal> {
+        self.affords(channels)?;
+        let summand = self.constant(name, "constant")?;
+        let Some(summand) = by_channel(&summand, rank, 1, channels) else {
+            return untranslated(format!("its constant `{name}` is not one number for each channel"));
+        };
+        let at = |c: usize| bias.as_ref().and_then(|b| b.data().get(c)).copied().unwrap_or(0.0);
+        Ok(Tensor::from_fn(&[channels], |c| at(c) + summand.data()[c]))
     }
 
     pub(super) fn gemm(&mut self, node: &'a NodeProto) -> Result<(), Refusal> {
-        if float(node, "alpha", 1.0) != 1.0 || float(node, "beta", 1.0) != 1.0 || int(node, "transA", 0) != 0
-        {
-            return untranslated("only Gemm without factors and without transA has an operator");
+        if int(node, "transA", 0) != 0 {
+            return untranslated("only Gemm without transA has an operator");
         }
+        let factors = [float(node, "alpha", 1.0), float(node, "beta", 1.0)];
         let x = self.input(node, 0)?;
         let v = self.value(x)?;
         let (w_name, turned) = (self.name(node, 1)?, int(node, "transB", 0) == 0);
         let b_name = node.input.get(2).filter(|n| !n.is_empty()).map(String::as_str);
-        self.linear(node, v, w_name, turned, b_name)
+        self.linear(node, v, w_name, turned, b_name, factors)
     }
 
     pub(super) fn matmul(
@@ -68,7 +94,7 @@ impl<'a> Converter<'a> {
     ) -> Result<(), Refusal> {
         let x = self.get(x)?;
         let v = self.value(x)?;
-        self.linear(node, v, weight, true, bias)
+        self.linear(node, v, weight, true, bias, [1.0; 2])
     }
 
     fn linear(
@@ -78,6 +104,7 @@ impl<'a> Converter<'a> {
         w_name: &'a str,
         turned: bool,
         b_name: Option<&'a str>,
+        [alpha, beta]: [f64; 2],
     ) -> Result<(), Refusal> {
         let v = self.channels_last(node, v)?;
         let ty = self.ty(v)?;
@@ -86,6 +113,7 @@ impl<'a> Converter<'a> {
             return untranslated(format!("its weight has the sizes {:?}, not two", weight.shape()));
         };
         let weight = if turned { transpose(&weight, rows, columns) } else { weight };
+        let weight = times(weight, alpha);
         let out_channels = weight.shape()[0];
         let bias = match b_name {
             Some(name) => {
@@ -94,11 +122,15 @@ impl<'a> Converter<'a> {
                 let Some(bias) = by_channel(&constant, rank, rank.saturating_sub(1), out_channels) else {
                     return untranslated(format!("its bias has the sizes {:?}", constant.shape()));
                 };
-                Some(bias)
+                Some(times(bias, beta))
             }
             None => None,
         };
-        let key = vec![w_name, b_name.unwrap_or(""), if turned { "turned" } else { "" }];
+        let mut key = vec![w_name, b_name.unwrap_or(""), if turned { "turned" } else { "" }];
+        if [alpha, beta] != [1.0; 2] {
+            // Other factors make other weights.
+            key.extend(node.output.first().map(String::as_str));
+        }
         let op = Linear { out_channels, bias: bias.is_some() };
         let id = self.layer(node, op.into(), v, key, w_name, with_bias(weight, bias))?;
         self.bind_like(node, id, None)
@@ -139,9 +171,7 @@ impl<'a> Converter<'a> {
         let (Some(axis), Some(channels)) = (ty.channel_axis(), ty.channels()) else {
             return untranslated("it joins a constant with a value without channels");
         };
-        if channels > self.budget {
-            return malformed("its weights would take many times the size of the file");
-        }
+        self.affords(channels)?;
         let axes = rank.unwrap_or(ty.dims().len());
         let read = |constant: Option<(&'a str, bool)>, neutral: f32| -> Result<Vec<f32>, Refusal> {
             let Some((name, _)) = constant else { return Ok(vec![neutral; channels]) };
@@ -261,7 +291,7 @@ impl<'a> Converter<'a> {
     }
 
     /// A constant, or the refusal of a weight that is computed.
-    fn constant(&self, name: &str, role: &str) -> Result<Tensor<f32>, Refusal> {
+    pub(super) fn constant(&self, name: &str, role: &str) -> Result<Tensor<f32>, Refusal> {
         match self.source.constants.get(name) {
             Some(constant) => Ok(constant.f32s(name)?),
             None => untranslated(format!("its {role} `{name}` is computed, not constant")),
@@ -269,11 +299,38 @@ impl<'a> Converter<'a> {
     }
 
     /// Adds a node with weights, under the path of those which have the same tensors, if there are.
-    fn layer(
+    pub(super) fn layer(
         &mut self,
         node: &'a NodeProto,
         op: Op,
         x: ValueId,
+        key: Vec<&'a str>,
+        tensor: &str,
+        params: Vec<(&'static str, Tensor<f32>)>,
+    ) -> Result<NodeId, Refusal> {
+        self.layer_on(node, op, &[x], key, tensor, params)
+    }
+
+    /// Adds a node with weights and lets the first output be what it makes.
+    pub(super) fn finish_layer(
+        &mut self,
+        node: &'a NodeProto,
+        op: Op,
+        inputs: &[ValueId],
+        key: Vec<&'a str>,
+        tensor: &str,
+        params: Vec<(&'static str, Tensor<f32>)>,
+    ) -> Result<(), Refusal> {
+        let id = self.layer_on(node, op, inputs, key, tensor, params)?;
+        self.bind_like(node, id, None)
+    }
+
+    /// Adds a node with weights, under the path of those which have the same tensors, if there are.
+    fn layer_on(
+        &mut self,
+        node: &'a NodeProto,
+        op: Op,
+        inputs: &[ValueId],
         key: Vec<&'a str>,
         tensor: &str,
         params: Vec<(&'static str, Tensor<f32>)>,
@@ -285,7 +342,7 @@ impl<'a> Converter<'a> {
             Some(under) => under.clone(),
             None => self.stem(tensor, &path),
         };
-        let id = self.add_at(path, under.clone(), op, &[x])?;
+        let id = self.add_at(path, under.clone(), op, inputs)?;
         for spec in self.graph.params(id) {
             let given = params.iter().find(|(role, _)| *role == spec.role).map(|(_, t)| t.shape());
             if given != Some(&spec.shape[..]) {
@@ -303,6 +360,14 @@ impl<'a> Converter<'a> {
             }
         }
         Ok(id)
+    }
+
+    /// Refuses elements beyond what may still be made.
+    pub(super) fn affords(&self, elements: usize) -> Result<(), Refusal> {
+        if elements > self.budget {
+            return malformed("its weights would take many times the size of the file");
+        }
+        Ok(())
     }
 
     /// Takes elements from what may still be made.
@@ -331,7 +396,11 @@ impl<'a> Converter<'a> {
     }
 }
 
-fn with_bias(weight: Tensor<f32>, bias: Option<Tensor<f32>>) -> Vec<(&'static str, Tensor<f32>)> {
+fn times(t: Tensor<f32>, factor: f64) -> Tensor<f32> {
+    if factor == 1.0 { t } else { t.map(|v| (f64::from(v) * factor) as f32) }
+}
+
+pub(super) fn with_bias(weight: Tensor<f32>, bias: Option<Tensor<f32>>) -> Vec<(&'static str, Tensor<f32>)> {
     let mut params = vec![("weight", weight)];
     params.extend(bias.map(|bias| ("bias", bias)));
     params
@@ -342,7 +411,7 @@ fn transpose(t: &Tensor<f32>, rows: usize, columns: usize) -> Tensor<f32> {
 }
 
 /// A constant that stretches over a value of the given rank as one number for each channel.
-fn by_channel(t: &Tensor<f32>, rank: usize, axis: usize, channels: usize) -> Option<Tensor<f32>> {
+pub(super) fn by_channel(t: &Tensor<f32>, rank: usize, axis: usize, channels: usize) -> Option<Tensor<f32>> {
     let ahead = rank.checked_sub(t.shape().len())?;
     let fits = t.shape().iter().enumerate().all(|(i, &n)| n == 1 || (i + ahead == axis && n == channels));
     let single = t.data().len() == 1;

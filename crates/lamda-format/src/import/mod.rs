@@ -11,9 +11,15 @@
 mod attribute;
 mod carry;
 mod convert;
+mod function;
 mod fuse;
+mod fuse_sequence;
 mod layer;
 mod moves;
+mod norms;
+mod positions;
+mod resample;
+mod sequence;
 mod shape;
 mod source;
 mod tensor;

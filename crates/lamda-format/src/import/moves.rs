@@ -20,7 +20,12 @@ impl<'a> Converter<'a> {
         while let Some((first, others)) = rest.split_first() {
             let mut taken = 0;
             for count in (2..=rest.len()).rev() {
-                if self.joined(&rest[..count])? {
+                let joined = match self.joined(&rest[..count]) {
+                    // What has no operator together may have one for each.
+                    Err(Refusal::Untranslated(_) | Refusal::Downstream) => false,
+                    other => other?,
+                };
+                if joined {
                     taken = count;
                     break;
                 }
@@ -29,9 +34,7 @@ impl<'a> Converter<'a> {
                 rest = &rest[taken..];
                 continue;
             }
-            if let Err(refusal) = self.node(first) {
-                self.refused(first, false, refusal)?;
-            }
+            self.one(first)?;
             rest = others;
         }
         Ok(())
@@ -296,10 +299,12 @@ impl<'a> Converter<'a> {
         readers.next().is_some_and(|node| turns(node)) && self.source.uses(name) == 1
     }
 
-    /// The value read as a map or a signal, by its rank, for operators whose channels are behind the batch.
+    /// The value read as a map or a signal, by its rank, for operators whose channels are behind the batch; a sequence
+    /// that the file transposes around the operator stays one.
     pub(super) fn channels_first(&mut self, node: &'a NodeProto, v: ValueId) -> Result<ValueId, Refusal> {
         let ty = self.ty(v)?;
         let layout = match ty.dims().len() {
+            3 if self.over_steps && ty.layout == Layout::Sequence => return Ok(v),
             3 => Layout::Signal,
             4 | 5 => Layout::Map,
             _ => return Ok(v),

@@ -1,11 +1,10 @@
-//! Operators that move elements and compute nothing: reshapes, slices, permutations, concatenation, upsampling; and
-//! softmax, whose meaning hangs on axes.
+//! Operators that move elements and compute nothing: reshapes, slices, permutations, concatenation.
 
-use super::attribute::{EXTENT, Refusal, axis, floats, has, int, ints, malformed, text, untranslated};
+use super::attribute::{Refusal, axis, has, int, ints, malformed, untranslated};
 use super::convert::{Bound, Converter};
 use crate::proto::NodeProto;
-use lamda_ir::op::{ChannelShuffle, ChannelSlice, Concat, Flatten, Softmax, Upsample};
-use lamda_ir::{Dim, Layout, TensorType, ValueId};
+use lamda_ir::op::{ChannelShuffle, ChannelSlice, Concat, Flatten};
+use lamda_ir::{Dim, Layout, ValueId};
 
 impl<'a> Converter<'a> {
     pub(super) fn flatten(&mut self, node: &'a NodeProto) -> Result<(), Refusal> {
@@ -210,76 +209,6 @@ impl<'a> Converter<'a> {
         }
         let id = self.add(node, ChannelShuffle { groups }, &[v])?;
         self.bind_like(node, id, rank)
-    }
-
-    /// Resize and Upsample, where they repeat every position a whole number of times.
-    pub(super) fn upsample(&mut self, node: &'a NodeProto) -> Result<(), Refusal> {
-        let x = self.input(node, 0)?;
-        let v = self.value(x)?;
-        let ty = self.ty(v)?;
-        let other = || untranslated("only resizing that repeats positions by a whole number has an operator");
-        let Some(factor) = self.factor(node, &ty)? else { return other() };
-        let old = node.op_type() == "Upsample" || self.source.opset == 10;
-        let coordinates =
-            if old { "asymmetric" } else { text(node, "coordinate_transformation_mode", "half_pixel") };
-        let rounding = if old { "floor" } else { text(node, "nearest_mode", "round_prefer_floor") };
-        // Half-pixel coordinates lie less than a half from the position that is repeated, so any rounding finds it.
-        let repeats = match (coordinates, rounding) {
-            ("asymmetric", "floor") => true,
-            ("asymmetric", "round_prefer_floor") => factor <= 2,
-            ("half_pixel" | "pytorch_half_pixel", "round_prefer_floor" | "round_prefer_ceil") => true,
-            _ => factor == 1,
-        };
-        if text(node, "mode", "nearest") != "nearest" || !repeats || has(node, "axes") {
-            return other();
-        }
-        if factor == 1 {
-            return self.bind(node, x);
-        }
-        let id = self.add(node, Upsample { factor }, &[v])?;
-        self.bind_like(node, id, None)
-    }
-
-    fn factor(&self, node: &'a NodeProto, ty: &TensorType) -> Result<Option<usize>, Refusal> {
-        let given = |i: usize| node.input.get(i).filter(|n| !n.is_empty());
-        let old = node.op_type() == "Upsample" || self.source.opset == 10;
-        let mut scales: Option<Vec<f64>> = None;
-        if let Some(name) = given(if old { 1 } else { 2 }) {
-            let Some(constant) = self.source.constants.get(name.as_str()) else { return Ok(None) };
-            scales = Some(constant.f32s(name)?.data().iter().map(|&s| f64::from(s)).collect());
-        } else if let Some(values) = floats(node, "scales") {
-            scales = Some(values.iter().map(|&s| f64::from(s)).collect());
-        }
-        // An empty list of scales stands for none.
-        if scales.as_ref().is_none_or(Vec::is_empty) {
-            let Some(sizes) = given(3).map(|name| self.integers(name)).transpose()?.flatten() else {
-                return Ok(None);
-            };
-            let ratio = |(n, d): (&i64, &Dim)| d.known().filter(|d| *d > 0).map(|d| *n as f64 / d as f64);
-            let found: Option<Vec<f64>> = sizes.iter().zip(ty.dims()).map(ratio).collect();
-            scales = found.filter(|_| sizes.len() == ty.dims().len());
-        }
-        let Some(scales) = scales else { return Ok(None) };
-        let factor = match &scales[..] {
-            [1.0, 1.0, first, rest @ ..] if rest.iter().all(|s| s == first) => *first,
-            _ => return Ok(None),
-        };
-        let whole = factor >= 1.0 && factor <= EXTENT as f64 && factor.fract() == 0.0;
-        Ok((whole && scales.len() == ty.dims().len()).then_some(factor as usize))
-    }
-
-    pub(super) fn softmax(&mut self, node: &'a NodeProto) -> Result<(), Refusal> {
-        let x = self.input(node, 0)?;
-        let (v, pooled) = self.either(x)?;
-        let rank = self.rank(x);
-        let modern = self.source.opset >= 13;
-        let along = axis(int(node, "axis", if modern { -1 } else { 1 }), rank)?;
-        // Before opset 13 everything behind the axis was one.
-        if Some(along) != self.ty(v)?.channel_axis() || (!modern && along + 1 != rank) {
-            return untranslated("only softmax over the channels has an operator");
-        }
-        let id = self.add(node, Softmax, &[v])?;
-        self.bind_like(node, id, pooled)
     }
 
     /// The channels of a value, when the axis is theirs.

@@ -110,6 +110,15 @@ impl<'a> Source<'a> {
         self.producers.get(name).copied()
     }
 
+    /// The values whose every reader exchanges their axes 1 and 2.
+    pub(super) fn only_turned(&self) -> HashSet<&'a str> {
+        let mut times: HashMap<&str, usize> = HashMap::new();
+        for name in self.nodes.iter().filter(|n| super::fuse::turns(n)).flat_map(|n| &n.input) {
+            *times.entry(name).or_default() += 1;
+        }
+        times.into_iter().filter(|(name, n)| self.uses(name) == *n).map(|(name, _)| name).collect()
+    }
+
     /// How often a value is read, by nodes and as an output.
     pub(super) fn uses(&self, name: &str) -> usize {
         self.uses.get(name).copied().unwrap_or(0)

@@ -8,3 +8,4 @@ mod foreign;
 mod moves;
 mod networks;
 mod operators;
+mod sequence;

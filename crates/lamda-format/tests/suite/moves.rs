@@ -170,7 +170,7 @@ fn sizes_that_are_known_when_it_runs() {
     let a = g.add("stem", conv(4, 3, 1), &[x]).unwrap();
     let b = g.add("pool", MaxPool { window: window(2, 2) }, &[a]).unwrap();
     let c = g.add("mid", conv(4, 3, 1), &[b]).unwrap();
-    let up = g.add("up", Upsample { factor: 2 }, &[c]).unwrap();
+    let up = g.add("up", Upsample::nearest(vec![2; 2]), &[c]).unwrap();
     let cat = g.add("cat", Concat { axis: 1 }, &[up, a]).unwrap();
     let d = g.add("down", conv(6, 3, 2), &[cat]).unwrap();
     let e = g.add("blur", AvgPool { window: window(3, 1), count_pad: true }, &[d]).unwrap();

@@ -32,7 +32,7 @@ fn vectors_and_maps_meet() {
             // A gelu of several ONNX nodes inside.
             2 => g.add("gelu", Activation::Gelu, &[h]).unwrap(),
             // A softmax needs the vector.
-            3 => g.add("softmax", Softmax, &[h]).unwrap(),
+            3 => g.add("softmax", Softmax::default(), &[h]).unwrap(),
             _ => h,
         };
         let y = g.add("scale", Arithmetic::Mul, &[gate, x]).unwrap();
@@ -84,9 +84,18 @@ fn unknown_sizes_are_kept() {
     let x = g.add_input("x", ty);
     let a = g.add("conv", pointwise(6), &[x]).unwrap();
     let b = g.add("shuffle", lamda_ir::op::ChannelShuffle { groups: 2 }, &[a]).unwrap();
-    let c = g.add("up", lamda_ir::op::Upsample { factor: 2 }, &[b]).unwrap();
-    let d = g.add("gap", GlobalPool::Average, &[c]).unwrap();
+    let c = g.add("up", lamda_ir::op::Upsample::nearest(vec![2, 2]), &[b]).unwrap();
+    let up = lamda_ir::op::Upsample::to_sizes(
+        vec![9, 8],
+        lamda_ir::op::Interpolation::Linear,
+        g.tensor_type(c).unwrap(),
+    );
+    let d = g.add("resize", up, &[c]).unwrap();
+    let d = g.add("norm", lamda_ir::op::GroupNorm { groups: 2, eps: 1e-5 }, &[d]).unwrap();
+    let d = g.add("gap", GlobalPool::Average, &[d]).unwrap();
     g.add_output("y", d);
+    let wide = g.add("wide", lamda_ir::op::GroupNorm { groups: 3, eps: 1e-5 }, &[a]).unwrap();
+    g.add_output("z", wide);
     let weights = common::weights(&g, 10);
     let bytes = export(&g, &weights, &ExportOptions::default()).unwrap();
     let back = import(&bytes).unwrap();

@@ -2,8 +2,9 @@
 
 use crate::common::{self, check, single};
 use lamda_ir::op::{
-    Activation, Arithmetic, AvgPool, BatchNorm, ChannelShuffle, ChannelSlice, Concat, Conv, Dropout, Flatten,
-    GlobalPool, Linear, MaxPool, Softmax, Upsample, Window,
+    Activation, Arithmetic, AvgPool, BatchNorm, ChannelShuffle, ChannelSlice, Concat, Conv, ConvTranspose,
+    DropPath, Dropout, Flatten, GlobalPool, GroupNorm, InstanceNorm, Interpolation, L2Norm, Linear,
+    LocalResponseNorm, MaxPool, PRelu, Sizing, Softmax, SubSpectralNorm, Upsample, Window,
 };
 use lamda_ir::{Graph, Layout, TensorType};
 
@@ -14,6 +15,8 @@ const SHAPES: [(Layout, &[usize]); 4] = [
     (Layout::Vector, &[6]),
 ];
 
+const VOLUME: (Layout, &[usize]) = (Layout::Map, &[6, 4, 5, 5]);
+
 fn name(operator: &str, layout: Layout, i: impl std::fmt::Display) -> String {
     format!("{operator}-{}-{i}", layout.word())
 }
@@ -23,10 +26,21 @@ fn activations() {
     let mut all = Activation::PLAIN.to_vec();
     all.extend([0.01, 0.3].map(|alpha| Activation::LeakyRelu { alpha }));
     all.extend([0.5, 1.0].map(|alpha| Activation::Elu { alpha }));
+    let none = f64::INFINITY;
+    all.extend([(-0.1, 0.7), (-none, 0.3), (-1.0, none)].map(|(min, max)| Activation::Clip { min, max }));
     for (layout, shape) in SHAPES {
         for (i, function) in all.iter().enumerate() {
-            check(&name(function.word(), layout, i), &single(*function, layout, shape), 1, true);
+            let positive = matches!(function, Activation::Log | Activation::Sqrt | Activation::Reciprocal);
+            let mut graph = Graph::new("function");
+            let mut x = graph.add_input("x", TensorType::batched(layout, shape));
+            if positive {
+                x = graph.add("positive", Activation::Softplus, &[x]).unwrap();
+            }
+            let y = graph.add("node", *function, &[x]).unwrap();
+            graph.add_output("y", y);
+            check(&name(function.word(), layout, i), &graph, 1, true);
         }
+        check(&name("prelu", layout, ""), &single(PRelu, layout, shape), 1, true);
     }
 }
 
@@ -58,13 +72,17 @@ fn windows(rank: usize, pools: bool) -> Vec<Window> {
 
 #[test]
 fn convolutions() {
-    let volume: (Layout, &[usize]) = (Layout::Map, &[6, 4, 5, 5]);
-    for (layout, shape) in [SHAPES[0], SHAPES[1], volume] {
+    for (layout, shape) in [SHAPES[0], SHAPES[1], SHAPES[2], VOLUME] {
         for (i, window) in windows(shape.len() - 1, false).into_iter().enumerate() {
             for (out_channels, groups, bias) in [(4, 1, true), (4, 2, false), (6, 6, true), (12, 6, false)] {
                 let at = format!("{}d{i}-{groups}", shape.len() - 1);
                 let conv = Conv { out_channels, window: window.clone(), groups, bias };
-                check(&name("conv", layout, at), &single(conv, layout, shape), 2, true);
+                check(&name("conv", layout, &at), &single(conv, layout, shape), 2, true);
+                let free = |a: usize| window.pads[a].1 == 0 && window.stride[a].max(window.dilation[a]) > 1;
+                let extra = (0..window.pads.len()).map(|a| usize::from(bias && free(a))).collect();
+                let window = window.clone();
+                let conv = ConvTranspose { out_channels, window, extra, groups, bias };
+                check(&name("deconv", layout, at), &single(conv, layout, shape), 2, true);
             }
         }
     }
@@ -72,10 +90,11 @@ fn convolutions() {
 
 #[test]
 fn pools() {
-    for (layout, shape) in &SHAPES[..2] {
+    for (layout, shape) in &[SHAPES[0], SHAPES[1], SHAPES[2], VOLUME] {
         for (i, window) in windows(shape.len() - 1, true).into_iter().enumerate() {
+            let i = format!("{}d{i}", shape.len() - 1);
             check(
-                &name("max", *layout, i),
+                &name("max", *layout, &i),
                 &single(MaxPool { window: window.clone() }, *layout, shape),
                 3,
                 true,
@@ -93,14 +112,14 @@ fn pools() {
         let n = shape.len() - 1;
         let window = Window { dilation: vec![2; n], pads: vec![(1, 1); n], ..Window::new(vec![2; n]) };
         check(
-            &name("max", *layout, "dilated"),
+            &name("max", *layout, format!("dilated-{n}")),
             &single(MaxPool { window: window.clone() }, *layout, shape),
             3,
             true,
         );
         for count_pad in [false, true] {
             let pool = AvgPool { window: window.clone(), count_pad };
-            let at = format!("dilated-{count_pad}");
+            let at = format!("dilated-{n}-{count_pad}");
             check(&name("avg", *layout, at), &single(pool, *layout, shape), 3, true);
         }
     }
@@ -134,6 +153,32 @@ fn layers() {
 }
 
 #[test]
+fn norms() {
+    for (layout, shape) in SHAPES.into_iter().chain([VOLUME]) {
+        let at = |what: &str| name(what, layout, shape.len());
+        for groups in [1, 3, 6] {
+            let norm = GroupNorm { groups, eps: 1e-3 };
+            check(&at(&format!("group-{groups}")), &single(norm, layout, shape), 4, true);
+        }
+        for eps in [0.0, 1e-12, 0.5] {
+            check(&at(&format!("l2-{eps}")), &single(L2Norm { eps }, layout, shape), 4, true);
+        }
+        if layout != Layout::Vector {
+            check(&at("instance"), &single(InstanceNorm { eps: 1e-5 }, layout, shape), 4, true);
+        }
+    }
+    // ONNX Runtime takes odd sizes only.
+    for size in [1, 3, 5] {
+        let norm = LocalResponseNorm { size, alpha: 0.3, beta: 0.75, bias: 2.0 };
+        check(&format!("lrn-{size}"), &single(norm, Layout::Map, SHAPES[0].1), 4, true);
+    }
+    for parts in [2, 5] {
+        let norm = SubSpectralNorm { parts, eps: 1e-5 };
+        check(&format!("sub-{parts}"), &single(norm, Layout::Map, &[6, 10, 3]), 4, true);
+    }
+}
+
+#[test]
 fn moves() {
     for (layout, shape) in SHAPES {
         for (start, len) in [(0, 2), (1, 4), (4, 2), (5, 1)] {
@@ -152,7 +197,15 @@ fn moves() {
                 true,
             );
         }
-        check(&name("softmax", layout, ""), &single(Softmax, layout, shape), 5, true);
+        for (axis, log) in (1..=shape.len()).flat_map(|axis| [(axis, false), (axis, true)]) {
+            let softmax = Softmax::over(axis, log, &TensorType::batched(layout, shape));
+            check(
+                &name("softmax", layout, format!("{axis}-{log}")),
+                &single(softmax, layout, shape),
+                5,
+                true,
+            );
+        }
         let rank = shape.len() + 1;
         for axis in 1..rank {
             let mut graph = Graph::new("concat");
@@ -167,8 +220,14 @@ fn moves() {
         check(&name("flatten", *layout, ""), &single(Flatten, *layout, shape), 5, true);
     }
     for (layout, shape) in &SHAPES[..2] {
-        for factor in [2, 3] {
-            check(&name("upsample", *layout, factor), &single(Upsample { factor }, *layout, shape), 5, true);
+        let rank = shape.len() - 1;
+        for (mode, sizing) in Interpolation::ALL.into_iter().flat_map(|mode| {
+            let sizes = |n: usize| Sizing::Sizes([n, 4][..rank].to_vec());
+            let factors = |n: usize| Sizing::Factors([n, 2][..rank].to_vec());
+            [factors(2), factors(3), sizes(13), sizes(3)].map(|sizing| (mode, sizing))
+        }) {
+            let at = name(&format!("upsample-{}", mode.word()), *layout, format!("{sizing:?}"));
+            check(&at, &single(Upsample { sizing, mode }, *layout, shape), 5, true);
         }
     }
 }
@@ -181,6 +240,7 @@ fn what_moves_nothing_is_left_out() {
             ChannelShuffle { groups: 6 }.into(),
             ChannelSlice { start: 0, len: 6 }.into(),
             Dropout { p: 0.5 }.into(),
+            DropPath { p: 0.5 }.into(),
             Concat { axis: 1 }.into(),
         ]
         .into_iter()
@@ -190,7 +250,7 @@ fn what_moves_nothing_is_left_out() {
         }
     }
     check("flatten-vector", &single(Flatten, Layout::Vector, &[6]), 5, false);
-    check("upsample-1", &single(Upsample { factor: 1 }, Layout::Map, &[6, 3, 3]), 5, false);
+    check("upsample-1", &single(Upsample::nearest(vec![1, 1]), Layout::Map, &[6, 3, 3]), 5, false);
 }
 
 #[test]

@@ -23,12 +23,12 @@ impl Operator for AvgPool {
 
     fn eval(
         &self,
-        _: &Context<'_>,
+        cx: &Context<'_>,
         inputs: &[&Tensor<f64>],
         _: &[&Tensor<f64>],
     ) -> Result<Tensor<f64>, ExecError> {
         let taps = self.window.taps();
-        pool(ExecError::input(inputs, 0)?, &self.window, |values| {
+        pool(cx, ExecError::input(inputs, 0)?, &self.window, |values| {
             let count = if self.count_pad { taps } else { values.len() };
             values.iter().sum::<f64>() / count.max(1) as f64
         })

@@ -28,13 +28,7 @@ impl Operator for BatchNorm {
     }
 
     fn params(&self, inputs: &[&TensorType]) -> Vec<ParamSpec> {
-        let c = vec![inputs.first().and_then(|x| x.channels()).unwrap_or(0)];
-        vec![
-            ParamSpec::trained("weight", c.clone(), Init::Constant(1.0)),
-            ParamSpec::trained("bias", c.clone(), Init::Constant(0.0)),
-            ParamSpec::statistic("running_mean", c.clone(), Init::Constant(0.0)),
-            ParamSpec::statistic("running_var", c, Init::Constant(1.0)),
-        ]
+        norm_params(inputs.first().and_then(|x| x.channels()).unwrap_or(0))
     }
 
     fn eval(
@@ -66,7 +60,22 @@ impl Operator for BatchNorm {
     }
 }
 
-fn batch_statistics(x: &Tensor<f64>, c: usize, channel: impl Fn(usize) -> usize) -> (Vec<f64>, Vec<f64>) {
+/// The weights and statistics of so many channels.
+pub(super) fn norm_params(channels: usize) -> Vec<ParamSpec> {
+    let c = vec![channels];
+    vec![
+        ParamSpec::trained("weight", c.clone(), Init::Constant(1.0)),
+        ParamSpec::trained("bias", c.clone(), Init::Constant(0.0)),
+        ParamSpec::statistic("running_mean", c.clone(), Init::Constant(0.0)),
+        ParamSpec::statistic("running_var", c, Init::Constant(1.0)),
+    ]
+}
+
+pub(super) fn batch_statistics(
+    x: &Tensor<f64>,
+    c: usize,
+    channel: impl Fn(usize) -> usize,
+) -> (Vec<f64>, Vec<f64>) {
     let count = (x.data().len() / c.max(1)) as f64;
     let (mut mean, mut var) = (vec![0.0; c], vec![0.0; c]);
     for (flat, v) in x.data().iter().enumerate() {

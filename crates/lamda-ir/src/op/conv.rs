@@ -1,14 +1,15 @@
-//! `conv`, `dwconv`: convolution over one to three spatial axes.
+//! `conv`, `dwconv`: convolution over one to three spatial axes, of a sequence over its steps.
 //!
 //! `y[n, o, p] = bias[o] + sum over t, c of w[o, c, t] * x[n, c, p * s + t * d - pad]`,
 //! over the taps `t` and the channels `c` of the group of `o`.
 
+use super::spatial::{as_input, channels_first, spatial_channels, with_positions};
 use super::window::{ravel, unravel};
-use super::{OpError, Operator, Window, channels, float, one};
+use super::{OpError, Operator, Window, one};
 use crate::exec::{Context, ExecError};
 use crate::hash::Digest;
 use crate::tensor::Tensor;
-use crate::types::{Dim, Layout, TensorType};
+use crate::types::{Dim, TensorType};
 use crate::weights::{Init, ParamSpec};
 
 /// A convolution. Weights are `[out_channels, in_channels / groups, kernel…]`, the bias `[out_channels]`.
@@ -34,11 +35,7 @@ impl Conv {
 impl Operator for Conv {
     fn infer(&self, inputs: &[&TensorType]) -> Result<Vec<TensorType>, OpError> {
         let x = one(inputs)?;
-        float(x)?;
-        if !matches!(x.layout, Layout::Map | Layout::Signal) {
-            return Err(super::layout_error(x, "a map or a signal"));
-        }
-        let c = channels(x, "a map or a signal")?;
+        let c = spatial_channels(x)?;
         if self.out_channels == 0 {
             return Err(OpError::Attribute { what: "a width of 0".into() });
         }
@@ -47,9 +44,7 @@ impl Operator for Conv {
                 return Err(OpError::Groups { groups: self.groups, channels: n, which });
             }
         }
-        let mut shape = vec![x.dims()[0].clone(), Dim::Known(self.out_channels)];
-        shape.extend(self.window.output(x.spatial())?);
-        Ok(vec![x.with_shape(shape)])
+        Ok(vec![with_positions(x, Some(self.out_channels), self.window.output(x.spatial())?)])
     }
 
     fn params(&self, inputs: &[&TensorType]) -> Vec<ParamSpec> {
@@ -71,11 +66,11 @@ impl Operator for Conv {
 
     fn eval(
         &self,
-        _: &Context<'_>,
+        cx: &Context<'_>,
         inputs: &[&Tensor<f64>],
         params: &[&Tensor<f64>],
     ) -> Result<Tensor<f64>, ExecError> {
-        let (x, w) = (ExecError::input(inputs, 0)?, ExecError::input(params, 0)?);
+        let (x, w) = (channels_first(cx, ExecError::input(inputs, 0)?), ExecError::input(params, 0)?);
         let spatial = &x.shape()[2..];
         let dims: Vec<Dim> = spatial.iter().map(|&n| Dim::Known(n)).collect();
         let out: Vec<usize> = self.window.output(&dims)?.iter().filter_map(Dim::known).collect();
@@ -111,7 +106,7 @@ impl Operator for Conv {
                 *v += bias.data()[flat / positions % self.out_channels];
             }
         }
-        Ok(y)
+        Ok(as_input(cx, y))
     }
 
     fn digest(&self, d: &mut Digest) {

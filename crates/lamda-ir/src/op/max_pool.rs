@@ -1,11 +1,12 @@
 //! `maxpool`: the largest value under the window; padding never wins.
 
+use super::spatial::{as_input, channels_first, has_positions, with_positions};
 use super::window::{ravel, unravel};
-use super::{OpError, Operator, Window, float, one};
+use super::{OpError, Operator, Window, one};
 use crate::exec::{Context, ExecError};
 use crate::hash::Digest;
 use crate::tensor::Tensor;
-use crate::types::{Dim, Layout, TensorType};
+use crate::types::{Dim, TensorType};
 
 /// Max pooling over the spatial axes.
 #[derive(Clone, Debug, PartialEq)]
@@ -21,11 +22,11 @@ impl Operator for MaxPool {
 
     fn eval(
         &self,
-        _: &Context<'_>,
+        cx: &Context<'_>,
         inputs: &[&Tensor<f64>],
         _: &[&Tensor<f64>],
     ) -> Result<Tensor<f64>, ExecError> {
-        pool(ExecError::input(inputs, 0)?, &self.window, |taps| {
+        pool(cx, ExecError::input(inputs, 0)?, &self.window, |taps| {
             taps.iter().copied().fold(f64::NEG_INFINITY, f64::max)
         })
     }
@@ -37,28 +38,22 @@ impl Operator for MaxPool {
 
 /// The shape rule that pools share. Every window must see at least one value.
 pub(super) fn pooled(x: &TensorType, window: &Window) -> Result<Vec<TensorType>, OpError> {
-    float(x)?;
-    if !matches!(x.layout, Layout::Map | Layout::Signal) {
-        return Err(super::layout_error(x, "a map or a signal"));
-    }
-    if x.spatial().is_empty() {
-        return Err(OpError::UnknownDim { found: x.to_string() });
-    }
+    has_positions(x)?;
     let spatial = window.output(x.spatial())?;
     if (0..window.pads.len()).any(|a| window.pads[a].0.max(window.pads[a].1) >= window.extent(a)) {
         return Err(OpError::Attribute { what: "padding as large as the window".into() });
     }
-    let mut shape = x.dims()[..2].to_vec();
-    shape.extend(spatial);
-    Ok(vec![x.with_shape(shape)])
+    Ok(vec![with_positions(x, None, spatial)])
 }
 
 /// Reduces the values under each window, padding left out.
 pub(super) fn pool(
+    cx: &Context<'_>,
     x: &Tensor<f64>,
     window: &Window,
     reduce: impl Fn(&[f64]) -> f64,
 ) -> Result<Tensor<f64>, ExecError> {
+    let x = channels_first(cx, x);
     let spatial = &x.shape()[2..];
     let dims: Vec<Dim> = spatial.iter().map(|&n| Dim::Known(n)).collect();
     let out: Vec<usize> = window.output(&dims)?.iter().filter_map(Dim::known).collect();
@@ -77,5 +72,5 @@ pub(super) fn pool(
             y.data_mut()[c * positions + p] = reduce(&values);
         }
     }
-    Ok(y)
+    Ok(as_input(cx, y))
 }

@@ -7,19 +7,38 @@
 
 mod activation;
 mod arithmetic;
+mod attention;
 mod avg_pool;
 mod batch_norm;
 mod channel_shuffle;
 mod channel_slice;
+mod class_tokens;
 mod concat;
+mod constant;
 mod conv;
+mod conv_transpose;
+mod drop_path;
 mod dropout;
+mod embedding;
 mod flatten;
 mod global_pool;
+mod group_norm;
+mod l2_norm;
+mod layer_norm;
 mod linear;
+mod local_response_norm;
+mod mat_mul;
 mod max_pool;
 mod opaque;
+mod opaque_infer;
+mod position;
+mod prelu;
+mod recurrent;
+mod rms_norm;
 mod softmax;
+mod spatial;
+mod sub_spectral_norm;
+mod take;
 mod upsample;
 mod window;
 
@@ -37,20 +56,38 @@ mod transpose;
 
 pub use activation::Activation;
 pub use arithmetic::Arithmetic;
+pub use attention::Attention;
 pub use avg_pool::AvgPool;
 pub use batch_norm::BatchNorm;
 pub use channel_shuffle::ChannelShuffle;
 pub use channel_slice::ChannelSlice;
+pub use class_tokens::ClassTokens;
 pub use concat::Concat;
+pub use constant::{Constant, Parameter};
 pub use conv::Conv;
+pub use conv_transpose::{ConvTranspose, same_cut, settle};
+pub use drop_path::DropPath;
 pub use dropout::Dropout;
+pub use embedding::Embedding;
 pub use flatten::Flatten;
 pub use global_pool::GlobalPool;
+pub use group_norm::{GroupNorm, InstanceNorm};
+pub use l2_norm::L2Norm;
+pub use layer_norm::LayerNorm;
 pub use linear::Linear;
+pub use local_response_norm::LocalResponseNorm;
+pub use mat_mul::MatMul;
 pub use max_pool::MaxPool;
-pub use opaque::{Attribute, Opaque};
+pub use opaque::{Attribute, Opaque, Subgraph};
+pub use opaque_infer::infer as infer_opaque;
+pub use position::{Position, PositionKind};
+pub use prelu::PRelu;
+pub use recurrent::{Cell, Recurrent};
+pub use rms_norm::RmsNorm;
 pub use softmax::Softmax;
-pub use upsample::Upsample;
+pub use sub_spectral_norm::SubSpectralNorm;
+pub use take::Take;
+pub use upsample::{Interpolation, Sizing, Upsample};
 pub use window::{Window, same_padding};
 
 pub use axis_mean::AxisMean;
@@ -137,19 +174,38 @@ macro_rules! operators {
 operators!(
     Activation,
     Arithmetic,
+    Attention,
     AvgPool,
     BatchNorm,
     ChannelShuffle,
     ChannelSlice,
+    ClassTokens,
     Concat,
+    Constant,
     Conv,
+    ConvTranspose,
+    DropPath,
     Dropout,
+    Embedding,
     Flatten,
     GlobalPool,
+    LayerNorm,
+    GroupNorm,
+    InstanceNorm,
+    L2Norm,
     Linear,
+    LocalResponseNorm,
     MaxPool,
+    Parameter,
+    MatMul,
+    Position,
+    Recurrent,
+    RmsNorm,
+    PRelu,
     Softmax,
+    SubSpectralNorm,
     Upsample,
+    Take,
     AxisMean,
     Cast,
     Crop,
@@ -176,10 +232,13 @@ impl Op {
     /// What the shape rule refuses; an input that is no tensor where one is needed.
     pub fn infer_values(&self, inputs: &[&ValueType]) -> Result<Vec<ValueType>, OpError> {
         match self {
-            Op::Opaque(op) if op.outputs.is_empty() => {
+            Op::Opaque(op) if !op.outputs.contains(&true) => {
                 Err(OpError::Attribute { what: "an operator without outputs".into() })
             }
-            Op::Opaque(op) => Ok(op.outputs.clone()),
+            Op::Opaque(op) if inputs.len() < op.inputs.iter().filter(|given| **given).count() => {
+                Err(OpError::Arity { expected: "more", found: inputs.len() })
+            }
+            Op::Opaque(op) => Ok(opaque_infer::infer(op, inputs)),
             _ => {
                 let tensors: Option<Vec<&TensorType>> = inputs.iter().map(|t| t.tensor()).collect();
                 let tensors = tensors.ok_or(OpError::NotATensor)?;

@@ -1,4 +1,4 @@
-//! Batch-norm folded into the convolution or linear layer before it, for inference:
+//! Batch-norm folded into the convolution, transposed convolution or linear layer before it, for inference:
 //! `bn(W x + b) = (W g) x + (b - mean) g + beta` with `g = gamma / sqrt(var + eps)`.
 
 use crate::exec::ExecError;
@@ -29,6 +29,10 @@ pub fn fold_batch_norm(graph: &Graph, weights: &Weights) -> Result<(Graph, Weigh
                 conv.bias = true;
                 patch.replace(before, conv);
             }
+            Op::ConvTranspose(mut conv) => {
+                conv.bias = true;
+                patch.replace(before, conv);
+            }
             Op::Linear(mut linear) => {
                 linear.bias = true;
                 patch.replace(before, linear);
@@ -50,7 +54,7 @@ fn foldable(graph: &Graph, bn: NodeId, users: &HashMap<&str, usize>) -> Option<N
     let before = graph.value(input).producer?;
     let alone = graph.consumers(input).count() == 1 && !graph.outputs().iter().any(|(_, v)| *v == input);
     let own = |path: &str| users.get(path) == Some(&1);
-    let kind = matches!(graph.node(before).op, Op::Conv(_) | Op::Linear(_));
+    let kind = matches!(graph.node(before).op, Op::Conv(_) | Op::ConvTranspose(_) | Op::Linear(_));
     (kind && alone && own(&graph.node(before).weights) && own(&node.weights)).then_some(before)
 }
 
@@ -72,10 +76,19 @@ fn fold_weights(
     let target = graph.node(before).weights.clone();
     let specs = graph.params(before);
     let kernel = weights.get(&target, &specs[0])?.clone();
+    // The output channel of each weight: the first axis, of a transposed convolution the second within each group.
     let per_channel = kernel.data().len() / gain.len().max(1);
+    let channel: Box<dyn Fn(usize) -> usize> = match &graph.node(before).op {
+        Op::ConvTranspose(conv) => {
+            let (taps, width) = (conv.window.taps(), conv.out_channels / conv.groups);
+            let inputs = kernel.shape()[0] / conv.groups;
+            Box::new(move |flat| flat / (taps * width) / inputs * width + flat / taps % width)
+        }
+        _ => Box::new(move |flat| flat / per_channel),
+    };
     let mut flat = 0;
     let scaled = kernel.map(|w| {
-        let g = gain[flat / per_channel];
+        let g = gain[channel(flat)];
         flat += 1;
         (f64::from(w) * g) as f32
     });

@@ -95,7 +95,7 @@ pub enum KernelKind {
     Flatten,
     /// Nothing at run time: a dropout that stands alone. It costs nothing by definition.
     Identity,
-    /// An operator that is only carried, or of which no kernel was measured.
+    /// An operator that is only carried, or whose kernels are not measured.
     Opaque,
 }
 
@@ -146,9 +146,10 @@ const OTHERS: [(KernelKind, &str); 16] = [
     (KernelKind::Opaque, "opaque"),
 ];
 
-impl From<Activation> for Function {
-    fn from(activation: Activation) -> Function {
-        match activation {
+impl Function {
+    /// The function of an activation; `None` for those that are not measured.
+    pub fn of(activation: Activation) -> Option<Function> {
+        Some(match activation {
             Activation::Relu => Function::Relu,
             Activation::Relu6 => Function::Relu6,
             Activation::LeakyRelu { .. } => Function::LeakyRelu,
@@ -159,7 +160,8 @@ impl From<Activation> for Function {
             Activation::Sigmoid => Function::Sigmoid,
             Activation::HardSigmoid => Function::HardSigmoid,
             Activation::Tanh => Function::Tanh,
-        }
+            _ => return None,
+        })
     }
 }
 

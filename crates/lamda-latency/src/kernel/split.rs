@@ -3,12 +3,12 @@
 //!
 //! Invariant: every node belongs to exactly one kernel; kernels are in the order of their first node.
 
-use lamda_ir::op::{Arithmetic, GlobalPool};
-use lamda_ir::{Graph, Node, NodeId, Op, ValueId};
+use lamda_ir::op::{Arithmetic, GlobalPool, Interpolation, Sizing, Softmax, Upsample};
+use lamda_ir::{Graph, Layout, Node, NodeId, Op, ValueId};
 
 use super::fusion::Fusion;
 use super::geometry::Geometry;
-use super::kind::KernelKind;
+use super::kind::{Function, KernelKind};
 
 /// A kernel of a network.
 #[derive(Clone, Debug, PartialEq)]
@@ -85,10 +85,10 @@ fn grow(graph: &Graph, readers: &Readers, fusion: Fusion, id: NodeId, node: &Nod
         let operands_agree = next.inputs.iter().all(|v| graph.tensor_type(*v) == graph.tensor_type(output));
         let folds = matches!(next.op, Op::BatchNorm(_))
             && kernel.nodes.len() == 1
-            && matches!(node.op, Op::Conv(_) | Op::Linear(_))
+            && matches!(node.op, Op::Conv(_) | Op::ConvTranspose(_) | Op::Linear(_))
             && owns_weights(graph, node)
             && owns_weights(graph, next);
-        if folds || matches!(next.op, Op::Dropout(_)) {
+        if folds || matches!(next.op, Op::Dropout(_) | Op::DropPath(_)) {
             // Gone in the exported model.
         } else if same_shape
             && operands_agree
@@ -106,7 +106,12 @@ fn grow(graph: &Graph, readers: &Readers, fusion: Fusion, id: NodeId, node: &Nod
 }
 
 fn kind_of(graph: &Graph, fusion: Fusion, node: &Node) -> KernelKind {
+    let layout = node.inputs.first().and_then(|v| graph.tensor_type(*v)).map(|t| t.layout);
     match &node.op {
+        // Transposed around the operator, which is not measured.
+        Op::Conv(_) | Op::MaxPool(_) | Op::AvgPool(_) if layout == Some(Layout::Sequence) => {
+            KernelKind::Opaque
+        }
         Op::Conv(conv) => {
             let input = node.inputs.first();
             let channels = input.and_then(|v| graph.tensor_type(*v)?.channels()).unwrap_or(0);
@@ -114,7 +119,9 @@ fn kind_of(graph: &Graph, fusion: Fusion, node: &Node) -> KernelKind {
         }
         Op::Linear(_) => KernelKind::Linear,
         Op::BatchNorm(_) => KernelKind::BatchNorm,
-        Op::Activation(activation) => KernelKind::Activation((*activation).into()),
+        Op::Activation(activation) => {
+            Function::of(*activation).map_or(KernelKind::Opaque, KernelKind::Activation)
+        }
         Op::Arithmetic(Arithmetic::Div) => KernelKind::Division,
         Op::Arithmetic(_) => {
             let mut types = node.inputs.iter().map(|v| graph.tensor_type(*v));
@@ -128,23 +135,14 @@ fn kind_of(graph: &Graph, fusion: Fusion, node: &Node) -> KernelKind {
         Op::Concat(_) => KernelKind::Concat,
         Op::ChannelSlice(_) => KernelKind::ChannelSlice,
         Op::ChannelShuffle(_) => KernelKind::ChannelShuffle,
-        Op::Softmax(_) => KernelKind::Softmax,
-        Op::Upsample(_) => KernelKind::Upsample,
+        Op::Softmax(softmax) if *softmax == Softmax::default() => KernelKind::Softmax,
+        Op::Upsample(Upsample { sizing: Sizing::Factors(_), mode: Interpolation::Nearest }) => {
+            KernelKind::Upsample
+        }
         Op::Flatten(_) => KernelKind::Flatten,
-        Op::Dropout(_) => KernelKind::Identity,
-        // No kernel of these was measured, so an estimate does not cover them.
-        Op::AxisMean(_)
-        | Op::Cast(_)
-        | Op::Crop(_)
-        | Op::DepthToSpace(_)
-        | Op::Grid(_)
-        | Op::Pad(_)
-        | Op::Reinterpret(_)
-        | Op::Reshape(_)
-        | Op::SpaceToDepth(_)
-        | Op::Tokens(_)
-        | Op::Transpose(_) => KernelKind::Opaque,
-        Op::Opaque(_) => KernelKind::Opaque,
+        Op::Dropout(_) | Op::DropPath(_) | Op::Constant(_) | Op::Parameter(_) => KernelKind::Identity,
+        // No sample measures it: the estimate says that it is not covered.
+        _ => KernelKind::Opaque,
     }
 }
 
@@ -157,8 +155,8 @@ mod tests {
     use super::*;
     use crate::kernel::{ConvForm, Lowering};
     use crate::sample;
+    use lamda_ir::TensorType;
     use lamda_ir::op::{Activation, BatchNorm, Conv, Dropout, Window};
-    use lamda_ir::{Layout, TensorType};
 
     fn conv(out_channels: usize, kernel: usize, groups: usize) -> Conv {
         let mut window = Window::new(vec![kernel, kernel]);

@@ -161,7 +161,7 @@ impl<'r> Net<'r> {
         let classes = pick(self.rng, &[2, 4, 6, 10, 10, 10, 12, 100]);
         self.add(Linear { out_channels: classes, bias: true });
         if self.chance(0.2) {
-            self.add(lamda_ir::op::Softmax);
+            self.add(lamda_ir::op::Softmax::default());
         }
     }
 }

@@ -233,7 +233,7 @@ fn mixed(net: &mut Net<'_>, width: usize, stride: usize, activation: Activation)
         3 => {
             net.conv(width, 3, 2, 1);
             net.activate(activation);
-            net.add(Upsample { factor: 2 });
+            net.add(Upsample::nearest(vec![2, 2]));
             net.conv(channels, 1, 1, 1);
             let right = net.at;
             let op = pick(net.rng, &[Arithmetic::Add, Arithmetic::Mul, Arithmetic::Max]);

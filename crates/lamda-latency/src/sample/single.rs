@@ -117,8 +117,8 @@ pub(super) fn single(kind: &str, rng: &mut Pcg64Mcg) -> Graph {
         "global_average" => net.add(GlobalPool::Average),
         "global_max" => net.add(GlobalPool::Max),
         "flatten" => net.add(Flatten),
-        "softmax" => net.add(Softmax),
-        "upsample" => net.add(Upsample { factor: 2 }),
+        "softmax" => net.add(Softmax::default()),
+        "upsample" => net.add(Upsample::nearest(vec![2, 2])),
         "channel_slice" => net.add(ChannelSlice { start: channels / 2, len: channels - channels / 2 }),
         "channel_shuffle" => net.add(ChannelShuffle { groups: 2 }),
         "concat" => {

@@ -178,7 +178,9 @@ impl Compiler<'_> {
                 self.norms.push(norm);
                 Kernel::Norm { index: self.norms.len() - 1, activation: Activation::Identity }
             }
-            Op::Activation(function) => Kernel::Activation(activation(*function)),
+            Op::Activation(function) => Kernel::Activation(
+                activation(*function).ok_or_else(|| unsupported(untrained(function.word())))?,
+            ),
             Op::MaxPool(pool) => {
                 let window = window(&pool.window, [height, width])
                     .ok_or_else(|| unsupported("its window has more than two axes".into()))?;
@@ -221,29 +223,31 @@ impl Compiler<'_> {
                 let pixels = if sequence { 1 } else { height * width };
                 Kernel::Flatten { pixels, channels: height * width * channels / pixels }
             }
-            Op::Softmax(_) => Kernel::Softmax { channels },
+            Op::Softmax(softmax) if *softmax == op::Softmax::default() => Kernel::Softmax { channels },
             Op::Dropout(dropout) => Kernel::Dropout { p: dropout.p, len: made.iter().product() },
-            Op::Upsample(upsample) => {
-                let signal = self.graph.tensor_type(output).is_some_and(|t| t.layout == Layout::Signal);
-                Kernel::Upsample {
-                    shape: taken,
-                    factor: [if signal { 1 } else { upsample.factor }, upsample.factor],
+            Op::Upsample(upsample) => match (&upsample.sizing, upsample.mode) {
+                (op::Sizing::Factors(factors), op::Interpolation::Nearest) => {
+                    let factor = match factors[..] {
+                        [w] => [1, w],
+                        [h, w] => [h, w],
+                        _ => return Err(unsupported(untrained("upsample of three axes"))),
+                    };
+                    Kernel::Upsample { shape: taken, factor }
                 }
+                _ => return Err(unsupported(untrained("upsample that interpolates or makes a size"))),
+            },
+            Op::ConvTranspose(_) => return Err(unsupported(untrained("deconv"))),
+            Op::DropPath(_) => return Err(unsupported(untrained("droppath"))),
+            Op::GroupNorm(_) => return Err(unsupported(untrained("groupnorm"))),
+            Op::InstanceNorm(_) => return Err(unsupported(untrained("instancenorm"))),
+            Op::L2Norm(_) => return Err(unsupported(untrained("l2norm"))),
+            Op::LocalResponseNorm(_) => return Err(unsupported(untrained("lrn"))),
+            Op::SubSpectralNorm(_) => return Err(unsupported(untrained("bn sub="))),
+            Op::PRelu(_) => return Err(unsupported(untrained("prelu"))),
+            Op::Softmax(_) => {
+                return Err(unsupported(untrained("softmax over another axis, or its logarithm,")));
             }
-            Op::AxisMean(_)
-            | Op::Cast(_)
-            | Op::Crop(_)
-            | Op::DepthToSpace(_)
-            | Op::Grid(_)
-            | Op::Pad(_)
-            | Op::Reinterpret(_)
-            | Op::Reshape(_)
-            | Op::SpaceToDepth(_)
-            | Op::Tokens(_)
-            | Op::Transpose(_) => {
-                return Err(unsupported(format!("the engine has no kernel for {}", node.op.kind())));
-            }
-            Op::Opaque(_) => return Err(unsupported("it is only carried".into())),
+            other => return Err(unsupported(format!("{} has no kernel for training", other.kind()))),
         };
         Ok(Layer { kernel, inputs: node.inputs.clone(), output })
     }
@@ -312,8 +316,13 @@ fn axis(layout: Option<Layout>, axis: usize) -> Option<usize> {
     }
 }
 
-pub(crate) fn activation(function: op::Activation) -> Activation {
-    match function {
+fn untrained(word: &str) -> String {
+    format!("{word} has no kernel for training")
+}
+
+/// The engine's function; `None` for those without a gradient here.
+fn activation(function: op::Activation) -> Option<Activation> {
+    Some(match function {
         op::Activation::Relu => Activation::Relu,
         op::Activation::Relu6 => Activation::Relu6,
         op::Activation::LeakyRelu { alpha } => Activation::LeakyRelu(alpha as f32),
@@ -324,7 +333,8 @@ pub(crate) fn activation(function: op::Activation) -> Activation {
         op::Activation::Sigmoid => Activation::Sigmoid,
         op::Activation::HardSigmoid => Activation::HardSigmoid,
         op::Activation::Tanh => Activation::Tanh,
-    }
+        _ => return None,
+    })
 }
 
 fn join(arithmetic: op::Arithmetic) -> Join {

@@ -17,6 +17,7 @@ use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::Arc;
 
+use lamda_ir::op::Softmax;
 use lamda_ir::{Graph, Layout, Op, ValueId, Weights};
 use pulp::Arch;
 use rayon::prelude::*;
@@ -125,7 +126,7 @@ impl Engine {
             }
         };
         let logits = match graph.value(output).producer.map(|id| graph.node(id)) {
-            Some(node) if matches!(node.op, Op::Softmax(_)) => node.inputs[0],
+            Some(node) if node.op == Op::Softmax(Softmax::default()) => node.inputs[0],
             _ => output,
         };
         let mut compiler =

@@ -241,8 +241,19 @@ fn convolutions_of_signals() {
 }
 
 #[test]
+fn convolutions_and_pools_of_sequences() {
+    let net = Net::new(Layout::Sequence, &[11, 6]).conv(9, window(&[3], 2, 1, (1, 1)), 1).norm();
+    let net = net.then(Activation::Relu).conv(9, window(&[5], 1, 1, (4, 0)), 9);
+    check("max", &net.then(MaxPool { window: window(&[2], 2, 1, (0, 0)) }).then(Flatten).head());
+    let net = Net::new(Layout::Sequence, &[11, 6]).conv(9, window(&[3], 1, 2, (2, 2)), 3);
+    let pool = AvgPool { window: window(&[3], 2, 1, (1, 1)), count_pad: false };
+    check("mean", &net.then(pool).then(GlobalPool::Average).head());
+}
+
+#[test]
 fn normalisation_and_every_activation() {
-    let functions = Activation::PLAIN
+    use Activation::{Gelu, HardSigmoid, HardSwish, Relu, Relu6, Sigmoid, Silu, Tanh};
+    let functions = [Relu, Relu6, Silu, Gelu, HardSwish, Sigmoid, HardSigmoid, Tanh]
         .into_iter()
         .chain([Activation::LeakyRelu { alpha: 0.1 }, Activation::Elu { alpha: 0.7 }]);
     for function in functions {
@@ -369,7 +380,7 @@ fn moves_of_values() {
         "upsample",
         &Net::new(Layout::Map, &[3, 4, 5])
             .conv(6, same(3), 1)
-            .then(Upsample { factor: 2 })
+            .then(Upsample::nearest(vec![2, 3]))
             .conv(4, same(3), 1)
             .head(),
     );
@@ -377,13 +388,17 @@ fn moves_of_values() {
         "upsample",
         &Net::new(Layout::Signal, &[3, 5])
             .conv(6, window(&[3], 1, 1, (1, 1)), 1)
-            .then(Upsample { factor: 3 })
+            .then(Upsample::nearest(vec![3]))
             .conv(4, window(&[3], 2, 1, (1, 1)), 1)
             .head(),
     );
     check(
         "softmax",
-        &Net::new(Layout::Map, &[3, 4, 5]).conv(6, same(3), 1).then(Softmax).conv(4, same(3), 1).head(),
+        &Net::new(Layout::Map, &[3, 4, 5])
+            .conv(6, same(3), 1)
+            .then(Softmax::default())
+            .conv(4, same(3), 1)
+            .head(),
     );
     check(
         "sequence",
@@ -522,7 +537,7 @@ fn a_softmax_at_the_end_is_trained_before_it_and_run_with_it() {
         let inputs: Vec<ValueId> = node.inputs.iter().map(|v| values[v.index()]).collect();
         values.push(with.add(node.path.clone(), node.op.clone(), &inputs).unwrap());
     }
-    let out = with.add("softmax", Softmax, &[values[logits.index()]]).unwrap();
+    let out = with.add("softmax", Softmax::default(), &[values[logits.index()]]).unwrap();
     with.add_output("p", out);
     std::mem::swap(&mut soft, &mut with);
     assert_eq!(train(&bare, 1, 3, 16), train(&soft, 1, 3, 16));

@@ -9,7 +9,7 @@ use lamda_device::runtime::Runtime;
 use lamda_device::runtime::tract::Tract;
 use lamda_device::{TensorData, Values};
 use lamda_format::{ExportOptions, export, write_weights};
-use lamda_ir::{Graph, Mode, Tensor, Weights, canonical_order, costs, execute, structural_hash};
+use lamda_ir::{DType, Graph, Mode, Op, Tensor, Weights, costs, execute, structural_hash};
 use serde_json::json;
 
 /// The most multiply-accumulates that the reference execution is run for.
@@ -30,7 +30,10 @@ pub fn run(out: &Output, verb: &Convert) -> anyhow::Result<ExitCode> {
     let weights = model.weights_or_fresh(&verb.from, graph, verb.seed)?;
     // The reference execution is exact, not fast; what it would take minutes or gigabytes for is not run.
     let cost = costs(graph);
-    let small = cost.macs.is_some_and(|macs| macs <= MAX_REFERENCE_MACS)
+    let fed =
+        graph.inputs().iter().all(|(_, v)| graph.tensor_type(*v).is_some_and(|t| t.dtype != DType::Bool));
+    let small = fed
+        && cost.macs.is_some_and(|macs| macs <= MAX_REFERENCE_MACS)
         && cost.peak_activation_bytes.is_some_and(|bytes| bytes <= MAX_REFERENCE_BYTES);
     let difference = if is_onnx(&verb.to) {
         let onnx = export(graph, &weights, &ExportOptions::default())?;
@@ -68,7 +71,8 @@ pub fn run(out: &Output, verb: &Convert) -> anyhow::Result<ExitCode> {
     };
     if difference.is_none() && !small {
         out.remark(
-            "not compared with the reference execution: the network is large, or a size of it is not known",
+            "not compared with the reference execution: the network is large, a size of it is not known, or it takes \
+             truths",
         );
     }
     if fresh && is_onnx(&verb.to) {
@@ -87,28 +91,25 @@ pub fn run(out: &Output, verb: &Convert) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::Done)
 }
 
-/// The weights under the names of the same network written anew: the nodes correspond in canonical order.
+/// The weights under the names of the same network written anew.
 fn renamed(weights: &Weights, from: &Graph, to: &Graph) -> anyhow::Result<Weights> {
     anyhow::ensure!(structural_hash(from) == structural_hash(to), "the printed model is another network");
-    let mut renamed = Weights::new();
-    for (old, new) in canonical_order(from).into_iter().zip(canonical_order(to)) {
-        let (old_path, new_path) = (&from.node(old).weights, &to.node(new).weights);
-        for spec in to.params(new) {
-            let tensor = weights.get(old_path, &spec)?.clone();
-            renamed.insert(Weights::name(new_path, spec.role), tensor);
-        }
-    }
-    Ok(renamed)
+    Ok(weights.renamed(from, to)?)
 }
 
 /// The largest absolute difference between an ONNX file in tract and the reference execution in f64, on one input.
 fn against_reference(graph: &Graph, weights: &Weights, onnx: &[u8]) -> anyhow::Result<f64> {
     let inputs = sample(graph)?;
     let mut data = Vec::new();
-    for tensor in &inputs {
-        let values = tensor.data().iter().map(|&v| v as f32).collect();
+    for (tensor, (_, id)) in inputs.iter().zip(graph.inputs()) {
+        let numbers = tensor.data().iter();
+        let values = match graph.tensor_type(*id).map(|t| t.dtype) {
+            Some(DType::I64) => Values::I64(numbers.map(|&v| v as i64).collect()),
+            Some(DType::I32) => Values::I32(numbers.map(|&v| v as i32).collect()),
+            _ => Values::F32(numbers.map(|&v| v as f32).collect()),
+        };
         let sizes = tensor.shape().to_vec();
-        data.push(TensorData::new(sizes, Values::F32(values)).context("an input that cannot be fed")?);
+        data.push(TensorData::new(sizes, values).context("an input that cannot be fed")?);
     }
     let expected = execute(graph, weights, Mode::Inference, &inputs)?;
     let found = Tract::new().load(onnx, 1)?.run(&data)?;
@@ -131,11 +132,21 @@ fn apart(a: f64, b: f64) -> f64 {
     }
 }
 
-/// One input: a fixed irregular pattern in which every element differs from its neighbours, in [-1, 1].
+/// One input: a fixed irregular pattern in which every element differs from its neighbours, in [-1, 1]; of whole numbers
+/// ids that every table has.
 fn sample(graph: &Graph) -> anyhow::Result<Vec<Tensor<f64>>> {
+    let rows = graph.nodes().iter().filter_map(|node| match &node.op {
+        Op::Embedding(table) => Some(table.count),
+        _ => None,
+    });
+    let ids = rows.min().unwrap_or(2);
     let tensor = |(name, id): &(String, lamda_ir::ValueId)| {
-        let sizes = graph.tensor_type(*id).and_then(|t| t.sizes(1));
+        let ty = graph.tensor_type(*id);
+        let sizes = ty.and_then(|t| t.sizes(1));
         let sizes = sizes.with_context(|| format!("the sizes of the input `{name}` are not known"))?;
+        if ty.is_some_and(|t| matches!(t.dtype, DType::I64 | DType::I32)) {
+            return Ok(Tensor::from_fn(&sizes, |i| (i % ids) as f64));
+        }
         Ok(Tensor::from_fn(&sizes, |i| f64::from((i as f32 * 12.9898).sin())))
     };
     graph.inputs().iter().map(tensor).collect()

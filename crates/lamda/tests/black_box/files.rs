@@ -11,6 +11,7 @@ const READERS: &[&[&str]] = &[
     &["predict"],
     &["train", "--task", "digits"],
     &["convert", "--seed", "1"],
+    &["edit", "-e", "delete x"],
 ];
 
 fn read(place: &Place, verb: &[&str], name: &str) -> Answer {

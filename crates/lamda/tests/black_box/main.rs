@@ -12,6 +12,7 @@
 mod common;
 mod design;
 mod disk;
+mod edit;
 mod files;
 mod models;
 mod onnx;

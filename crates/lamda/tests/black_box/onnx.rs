@@ -68,6 +68,34 @@ fn a_sound_file_of_this_making_is_read() {
 }
 
 #[test]
+fn lengths_that_are_names_go_to_onnx_and_back() {
+    let place = Place::new();
+    let text = "model m(ids: i64[N, T], mask: i64[N, T], x: seq f32[N, S, 6]) -> y {\n  \
+                embedding 8 v=20; pos max=64\n  skip { layernorm; attention h=2 mask=@mask }; as heard\n  \
+                @x\n  lstm 8 bi=true\n  attention h=4 kv=@heard mask=@mask; take -1\n  linear 3\n}\n";
+    place.file("net.lamda", text);
+    place.run(&["convert", "net.lamda", "net.onnx"]).ends(0);
+    place.run(&["convert", "net.onnx", "back.lamda"]).ends(0);
+    let back = place.text("back.lamda");
+    assert_eq!(back.lines().next(), text.lines().next());
+    for word in ["pos max=64", "skip { layernorm; attention h=2 mask=@mask }", "attention h=4 kv=@"] {
+        assert!(back.contains(word), "{word} in\n{back}");
+    }
+    place.run(&["convert", "back.lamda", "again.onnx"]).ends(0);
+    place.run(&["convert", "again.onnx", "again.lamda"]).ends(0);
+    assert_eq!(place.text("again.lamda"), back);
+}
+
+#[test]
+fn ids_are_fed_as_whole_numbers() {
+    let place = Place::new();
+    let text = "model m(ids: i32[N, 9], mask: i64[N, 9]) -> y { embedding 8 v=3; attention mask=@mask; gru 4 last=true }";
+    place.file("net.lamda", text);
+    let convert = place.run(&["convert", "--json", "net.lamda", "net.onnx"]).ends(0);
+    assert!(convert.json(&["max_abs_diff"])["max_abs_diff"].as_f64().unwrap() < 1e-5);
+}
+
+#[test]
 fn a_file_that_is_cut_off_anywhere_says_so() {
     let place = Place::new();
     place.file("net.lamda", NET);

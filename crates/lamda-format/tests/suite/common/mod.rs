@@ -5,13 +5,14 @@ pub(crate) mod random;
 use lamda_format::{ExportOptions, export, import, write_weights};
 use lamda_ir::op::Op;
 use lamda_ir::{
-    Graph, GraphHash, Layout, Mode, Patch, Tensor, ValueId, Weights, execute, fold_batch_norm, init_weights,
-    structural_hash,
+    Graph, GraphHash, Layout, Mode, Node, Patch, Tensor, ValueId, Weights, execute, fold_batch_norm,
+    init_weights, structural_hash,
 };
 use rand::{RngExt, SeedableRng};
 use rand_pcg::Pcg64Mcg;
 use tract_onnx::prelude as tract;
 use tract_onnx::prelude::{Framework, InferenceModelExt, IntoRunnable};
+use tract_onnx::tract_hir::infer::Factoid;
 
 /// A network of one operator.
 pub(crate) fn single(op: impl Into<Op>, layout: Layout, shape: &[usize]) -> Graph {
@@ -80,7 +81,8 @@ pub(crate) fn check(name: &str, graph: &Graph, seed: u64, same: bool) {
 pub(crate) fn deployed_hash(graph: &Graph, weights: &Weights) -> GraphHash {
     let (graph, _, _) = fold_batch_norm(graph, weights).unwrap();
     let mut patch = Patch::new();
-    graph.iter().filter(|(_, n)| matches!(n.op, Op::Dropout(_))).for_each(|(id, _)| patch.bypass(id));
+    let gone = |n: &Node| matches!(n.op, Op::Dropout(_) | Op::DropPath(_));
+    graph.iter().filter(|(_, n)| gone(n)).for_each(|(id, _)| patch.bypass(id));
     structural_hash(&patch.apply(&graph).unwrap().0)
 }
 
@@ -93,10 +95,6 @@ pub(crate) fn run_in_tract(name: &str, bytes: &[u8], inputs: &[Tensor<f64>]) -> 
         tract::Tensor::from_shape(t.shape(), &data).unwrap().into()
     });
     let made = runnable.run(given.collect()).unwrap_or_else(|e| panic!("{name}: tract: {e:?}"));
-    let read = |t: &tract::TValue| {
-        let view = t.to_plain_array_view::<f32>().unwrap();
-        Tensor::new(view.shape().to_vec(), view.iter().map(|v| f64::from(*v)).collect()).unwrap()
-    };
     made.iter().map(read).collect()
 }
 
@@ -109,6 +107,28 @@ pub(crate) fn close(name: &str, side: &str, found: &[Tensor<f64>], expected: &[T
             assert!((f - e).abs() <= tolerance * scale, "{name}, {side}: {f} for {e} at a scale of {scale}");
         }
     }
+}
+
+/// As [`run_in_tract`], compiled for the shapes of the inputs, which may be whole numbers.
+pub(crate) fn run_in_tract_at(name: &str, bytes: &[u8], inputs: &[Tensor<f64>]) -> Vec<Tensor<f64>> {
+    let mut model = tract_onnx::onnx().model_for_read(&mut &bytes[..]).unwrap();
+    let mut given = Vec::new();
+    for (i, t) in inputs.iter().enumerate() {
+        let kind = model.input_fact(i).unwrap().datum_type.concretize().unwrap();
+        model.set_input_fact(i, tract::InferenceFact::dt_shape(kind, t.shape())).unwrap();
+        let data: Vec<f32> = t.data().iter().map(|v| *v as f32).collect();
+        let tensor = tract::Tensor::from_shape(t.shape(), &data).unwrap();
+        given.push(tensor.cast_to_dt(kind).unwrap().into_owned().into());
+    }
+    let runnable = model.into_optimized().and_then(|m| m.into_runnable());
+    let runnable = runnable.unwrap_or_else(|e| panic!("{name}: tract: {e:?}"));
+    let made = runnable.run(given.into()).unwrap_or_else(|e| panic!("{name}: tract: {e:?}"));
+    made.iter().map(read).collect()
+}
+
+fn read(t: &tract::TValue) -> Tensor<f64> {
+    let view = t.to_plain_array_view::<f32>().unwrap();
+    Tensor::new(view.shape().to_vec(), view.iter().map(|v| f64::from(*v)).collect()).unwrap()
 }
 
 /// For `oracle.py`: the model, what it is given and what it must give.

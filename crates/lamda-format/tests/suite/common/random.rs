@@ -2,8 +2,8 @@
 //! concatenation, on maps, signals and vectors; the batch is symbolic.
 
 use lamda_ir::op::{
-    Activation, Arithmetic, AvgPool, BatchNorm, ChannelShuffle, ChannelSlice, Concat, Conv, Dropout,
-    GlobalPool, Linear, MaxPool, Op, Softmax, Upsample, Window, same_padding,
+    Activation, Arithmetic, AvgPool, BatchNorm, ChannelShuffle, ChannelSlice, Concat, Conv, DropPath,
+    Dropout, GlobalPool, Linear, MaxPool, Op, Softmax, Upsample, Window, same_padding,
 };
 use lamda_ir::{Graph, Layout, TensorType, ValueId};
 use rand::{RngExt, SeedableRng};
@@ -49,7 +49,7 @@ pub(crate) fn network(seed: u64) -> Graph {
     let bias = m.coin();
     let mut y = m.add(Linear { out_channels: 5, bias }, &[v]);
     if m.coin() {
-        y = m.add(Softmax, &[y]);
+        y = m.add(Softmax::default(), &[y]);
     }
     m.graph.add_output("logits", y);
     if m.coin() {
@@ -141,7 +141,10 @@ impl Maker {
                     self.add(AvgPool { window, count_pad }, &[x])
                 }
             }
-            6 if self.count < 30 => self.add(Upsample { factor: 2 }, &[x]),
+            6 if self.count < 30 => {
+                let factors = vec![2; self.rank];
+                self.add(Upsample::nearest(factors), &[x])
+            }
             7 => {
                 let branch = self.conv(x, 4, 3, 1, 1);
                 self.add(Concat { axis: 1 }, &[x, branch])
@@ -150,6 +153,7 @@ impl Maker {
                 // A batch-norm that cannot be folded, and dropout inside.
                 let n = self.add(BatchNorm { eps: 1e-3 }, &[x]);
                 let n = self.add(Dropout { p: 0.1 }, &[n]);
+                let n = self.add(DropPath { p: 0.1 }, &[n]);
                 self.add(join, &[n, x])
             }
         }
