@@ -74,7 +74,9 @@ pub(crate) fn lex(text: &str) -> Lexed {
                 let comment = Comment(normal_comment(body));
                 out.comments.push(Placed { comment, before: out.tokens.len(), own_line: line_start });
             }
-            i = end;
+            // A cost comment on a line of its own goes with its line, so that it leaves no empty one.
+            let line = line_start && text[i..].starts_with("#=") && end < text.len();
+            i = end + usize::from(line);
             continue;
         }
         let kind = match byte {

@@ -2,7 +2,7 @@
 //! is raised expands to the same structure, and no text makes the reader fail.
 
 use lamda_dsl::syntax::*;
-use lamda_dsl::{check, compact, expand, parse, print, raise};
+use lamda_dsl::{check, compact, expand, fold, parse, print, raise};
 use lamda_ir::structural_hash;
 use proptest::collection::vec;
 use proptest::option;
@@ -319,6 +319,20 @@ proptest! {
         prop_assert!(again.graph().is_some(), "{}\n{text}\n{printed}", compact(&printed, &again.diagnostics));
         prop_assert_eq!(structural_hash(graph), structural_hash(again.graph().unwrap()), "{}\n{}", text, printed);
         prop_assert_eq!(structural_hash(graph), structural_hash(&direct.graph.unwrap()));
+    }
+
+    #[test]
+    fn folded_networks_have_the_same_structure_and_fold_the_same(pieces in pieces(), outputs in any::<bool>()) {
+        let text = network(&pieces, outputs);
+        let checked = check(&text);
+        prop_assume!(checked.graph().is_some());
+        let graph = checked.graph().unwrap();
+        let folded = print(&fold(graph).unwrap());
+        let again = check(&folded);
+        prop_assert!(again.graph().is_some(), "{}\n{text}\n{folded}", compact(&folded, &again.diagnostics));
+        let again = again.graph().unwrap();
+        prop_assert_eq!(structural_hash(graph), structural_hash(again), "{}\n{}", text, folded);
+        prop_assert_eq!(print(&fold(again).unwrap()), folded, "{}", text);
     }
 
     #[test]

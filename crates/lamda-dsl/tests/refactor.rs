@@ -127,7 +127,24 @@ fn costs_are_shown_and_skipped() {
     let text = model("a: repeat 2 { b 8 }\nhead: gap; linear 4");
     let checked = check(&text);
     let shown = annotate(&checked.module, &checked.expansion, |nodes| Some(format!("{} nodes", nodes.len())));
-    assert!(shown.contains("#= [N,8,16,16] 202.8k MACs 6 nodes"), "{shown}");
-    assert!(shown.contains("#= [N,4] 32 MACs 2 nodes"), "{shown}");
+    assert!(shown.contains("#= [N,8,16,16] 202.8k MACs 100% 6 nodes"), "{shown}");
+    assert!(shown.contains("#= [N,4] 32 MACs <0.1% 2 nodes"), "{shown}");
+    assert_eq!(print(&parse(&shown).0), print(&checked.module));
+}
+
+#[test]
+fn what_is_repeated_shows_its_totals() {
+    let text = "block b(c) {\n  conv c k=3\n  bn\n}\nmodel m(x: f32[N, 8, 4, 4]) -> y {\n  a:\n    repeat 3 {\n      b 8  # why\n      relu\n    }\n    gap\n  linear 2\n}\n";
+    let checked = check(text);
+    let shown = annotate(&checked.module, &checked.expansion, |_| None);
+    let comment = |line: &str| {
+        let at = shown.lines().position(|l| l.trim_start().starts_with(line)).unwrap_or(usize::MAX);
+        let found = shown.lines().skip(at).find_map(|l| l.split_once("#= "));
+        found.map(|(_, comment)| comment.to_owned()).unwrap_or_default()
+    };
+    assert_eq!(comment("block b"), "total 27.6k MACs 100% in 3 calls", "{shown}");
+    assert_eq!(comment("repeat 3"), "total [N,8,4,4] 27.6k MACs 100%", "{shown}");
+    assert_eq!(comment("b 8"), "[N,8,4,4] 27.6k MACs 100% in 3 turns", "{shown}");
+    assert_eq!(comment("relu"), "[N,8,4,4] 0 MACs in 3 turns", "{shown}");
     assert_eq!(print(&parse(&shown).0), print(&checked.module));
 }

@@ -68,7 +68,7 @@ pub fn structural_hash(graph: &Graph) -> GraphHash {
         numbers.insert(*id, Seen::Number(numbers.len()));
         digest_type(&graph.value(*id).ty, &mut d);
     }
-    digest_nodes(graph, numbers, &mut weights, &mut d);
+    digest_nodes(graph, numbers, Some(&mut weights), &mut d);
     for (domain, version) in graph.opsets() {
         d.text(domain);
         d.usizes(&[*version as usize]);
@@ -100,7 +100,7 @@ impl Seen {
         }
     }
 
-    fn from_inside(&self) -> Seen {
+    fn seen_inside(&self) -> Seen {
         match self {
             Seen::Outer(levels, seen) => Seen::Outer(levels + 1, seen.clone()),
             Seen::Constant(bytes) => Seen::Constant(bytes.clone()),
@@ -112,7 +112,7 @@ impl Seen {
 fn digest_nodes<'g>(
     graph: &'g Graph,
     mut seen: HashMap<ValueId, Seen>,
-    weights: &mut HashMap<&'g str, usize>,
+    mut weights: Option<&mut HashMap<&'g str, usize>>,
     d: &mut Digest,
 ) {
     let mut next = seen.len();
@@ -132,7 +132,7 @@ fn digest_nodes<'g>(
                 taken = op.inputs.iter().filter(|given| **given).count().min(taken);
                 for (name, sub) in op.subgraphs() {
                     d.text(name);
-                    digest_subgraph(sub, node, &seen, weights, d);
+                    digest_subgraph(sub, node, &seen, d);
                 }
             }
             _ => {
@@ -143,8 +143,12 @@ fn digest_nodes<'g>(
         }
         d.usizes(&[taken]);
         node.inputs[..taken].iter().filter_map(|v| seen.get(v)).for_each(|s| s.digest(d));
-        let place = weights.len();
-        d.usizes(&[*weights.entry(node.weights.as_str()).or_insert(place), node.outputs.len()]);
+        // Graphs inside operators are carried: whether copies of a weight lie in one place does not tell them apart.
+        if let Some(weights) = weights.as_deref_mut() {
+            let place = weights.len();
+            d.usizes(&[*weights.entry(node.weights.as_str()).or_insert(place)]);
+        }
+        d.usizes(&[node.outputs.len()]);
         for output in &node.outputs {
             seen.insert(*output, Seen::Number(next));
             next += 1;
@@ -154,13 +158,7 @@ fn digest_nodes<'g>(
 }
 
 /// A graph inside a node. What it reads from around it counts by what it is there, not by the order of capture.
-fn digest_subgraph<'g>(
-    sub: &'g Subgraph,
-    node: &Node,
-    around: &HashMap<ValueId, Seen>,
-    weights: &mut HashMap<&'g str, usize>,
-    d: &mut Digest,
-) {
+fn digest_subgraph(sub: &Subgraph, node: &Node, around: &HashMap<ValueId, Seen>, d: &mut Digest) {
     let own = sub.own_inputs();
     d.usizes(&[own, sub.graph.outputs().len()]);
     let mut seen = HashMap::new();
@@ -171,9 +169,9 @@ fn digest_subgraph<'g>(
             continue;
         }
         let outer = sub.captures.get(i - own).and_then(|c| around.get(node.inputs.get(*c)?));
-        seen.insert(*id, outer.map_or(Seen::Number(usize::MAX), Seen::from_inside));
+        seen.insert(*id, outer.map_or(Seen::Number(usize::MAX), Seen::seen_inside));
     }
-    digest_nodes(&sub.graph, seen, weights, d);
+    digest_nodes(&sub.graph, seen, None, d);
 }
 
 /// The nodes that outputs depend on, in an order that depends on the structure only.

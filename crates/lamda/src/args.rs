@@ -1,6 +1,6 @@
 //! The arguments: verbs first, then options.
 
-use clap::{Args as ClapArgs, Parser, Subcommand};
+use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 
 /// A language model designs the neural network, your device decides whether it is good.
@@ -26,6 +26,8 @@ pub enum Verb {
     Check(Check),
     /// Canonical text.
     Fmt(Fmt),
+    /// The shortest text of a model: its repetition becomes blocks and repeats.
+    Fold(Fold),
     /// The model as text, with its costs.
     Show(Show),
     /// Changes a model by path.
@@ -34,6 +36,8 @@ pub enum Verb {
     Diff(Diff),
     /// From .lamda to .onnx, or back.
     Convert(Convert),
+    /// The grammar of the language, for engines that decode under one.
+    Grammar(Grammar),
     /// Runs a model on a device and says how long it takes.
     Measure(Measure),
     /// What a model would cost on a device.
@@ -79,6 +83,13 @@ pub struct Fmt {
     pub check: bool,
 }
 
+/// Arguments of `fold`.
+#[derive(Debug, ClapArgs)]
+pub struct Fold {
+    /// A model. It is not changed: the text goes to stdout, the new names of its nodes to stderr.
+    pub file: PathBuf,
+}
+
 /// Arguments of `show`.
 #[derive(Debug, ClapArgs)]
 pub struct Show {
@@ -90,6 +101,34 @@ pub struct Show {
     /// Also show the predicted time of each line on this device.
     #[arg(long, requires = "costs")]
     pub device: Option<String>,
+    /// A page about a long model: each stage on a line with its paths and costs.
+    #[arg(long, conflicts_with_all = ["costs", "format"])]
+    pub outline: bool,
+    /// The most tokens of the page, approximately; a model that fits is shown whole.
+    #[arg(long, requires = "outline", default_value_t = 800, value_name = "TOKENS")]
+    pub limit: usize,
+    /// A stage to show in full: head, body.mb[3], body.mb[2:5]. May be repeated.
+    #[arg(long, requires = "outline", value_name = "PATH")]
+    pub full: Vec<String>,
+    /// How it is written.
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub format: Format,
+    /// The file to write; stdout otherwise.
+    #[arg(long, short, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+}
+
+/// How `show` writes a model.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// The language.
+    Text,
+    /// Stages, blocks and every node, for programs.
+    Json,
+    /// A graph for graphviz.
+    Dot,
+    /// A drawing.
+    Svg,
 }
 
 /// Arguments of `edit`.
@@ -135,6 +174,35 @@ pub struct Convert {
     /// Decides fresh weights, where the input has none.
     #[arg(long, default_value_t = 0)]
     pub seed: u64,
+}
+
+/// Arguments of `grammar`.
+#[derive(Debug, ClapArgs)]
+pub struct Grammar {
+    /// The notation.
+    #[arg(long, value_enum, default_value_t = Notation::Lark)]
+    pub format: Notation,
+    /// Of files with a model, or of scripts of edits.
+    #[arg(long, value_enum, default_value_t = Texts::Model)]
+    pub of: Texts,
+}
+
+/// How a grammar is written.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum Notation {
+    /// For llguidance.
+    Lark,
+    /// For llama.cpp.
+    Gbnf,
+}
+
+/// What texts a grammar is of.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum Texts {
+    /// Files with a model.
+    Model,
+    /// Scripts of edits.
+    Edits,
 }
 
 /// Arguments of `measure`.

@@ -100,7 +100,7 @@ pub fn read_model(path: &Path) -> anyhow::Result<Model> {
         let bytes = read(path, MAX_BYTES)?;
         let imported =
             lamda_format::import(&bytes).with_context(|| format!("cannot read {}", path.display()))?;
-        let module = lamda_dsl::raise(&imported.graph);
+        let module = lamda_dsl::fold(&imported.graph);
         let text = module.as_ref().map(lamda_dsl::print).unwrap_or_default();
         let (graph, weights) = (Some(imported.graph), Some(imported.weights));
         return Ok(Model { text, module, graph, weights, diagnostics: Vec::new() });

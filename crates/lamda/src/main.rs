@@ -30,10 +30,12 @@ fn run() -> std::process::ExitCode {
     let result = match &args.verb {
         Verb::Check(verb) => command::check::run(&out, verb),
         Verb::Fmt(verb) => command::fmt::run(&out, verb),
+        Verb::Fold(verb) => command::fold::run(&out, verb),
         Verb::Show(verb) => command::show::run(&out, verb),
         Verb::Edit(verb) => command::edit::run(&out, verb),
         Verb::Diff(verb) => command::edit::diff(&out, verb),
         Verb::Convert(verb) => command::convert::run(&out, verb),
+        Verb::Grammar(verb) => command::grammar::run(&out, verb),
         Verb::Measure(verb) => command::measure::run(&out, verb),
         Verb::Predict(verb) => command::predict::run(&out, verb),
         Verb::Device(verb) => command::device::run(&out, verb),

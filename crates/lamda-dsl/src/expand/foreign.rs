@@ -200,7 +200,8 @@ impl<'m> Expander<'m> {
             }
         }
         let first = outputs.first().copied().unwrap_or(value);
-        let origin = Origin { span: at.span(), stmt: self.stmt.clone(), call: self.call, site: self.site };
+        let (stmt, turns) = (self.stmt.clone(), self.turns.clone());
+        let origin = Origin { span: at.span(), stmt, call: self.call, site: self.site, turns };
         let op = op.into();
         self.sketch.nodes.push(Pending {
             step,
@@ -492,5 +493,6 @@ fn name_of(output: &crate::syntax::Output) -> String {
 
 fn from_hex(hex: &str) -> Option<Vec<u8>> {
     let digits: Vec<u8> = hex.chars().map(|c| c.to_digit(16).map(|d| d as u8)).collect::<Option<_>>()?;
-    (digits.len() % 2 == 0).then(|| digits.as_chunks::<2>().0.iter().map(|[h, l]| h << 4 | l).collect())
+    (digits.len().is_multiple_of(2))
+        .then(|| digits.as_chunks::<2>().0.iter().map(|[h, l]| h << 4 | l).collect())
 }

@@ -71,6 +71,8 @@ pub struct Origin {
     pub call: Option<usize>,
     /// The turn or the call that the statement stands in, in [`Expansion::sites`]; `None` outside both.
     pub site: Option<usize>,
+    /// The turns of the repeats around the statement in its block or model, outermost first, from 0.
+    pub turns: Vec<u32>,
 }
 
 /// One turn of a repeat or one call of a block: with those around it, it tells the runs of one statement apart.
@@ -91,6 +93,8 @@ pub struct CallSite {
     pub stmt: StmtPath,
     /// The call of the block that this statement stands in.
     pub parent: Option<usize>,
+    /// The turns of the repeats around this statement in its block or model, outermost first, from 0.
+    pub turns: Vec<u32>,
 }
 
 impl Expansion {
@@ -126,6 +130,7 @@ pub fn expand(module: &Module) -> Expansion {
         taps: None,
         sites: Vec::new(),
         site: None,
+        turns: Vec::new(),
         stmt: StmtPath { item: 0, steps: Vec::new() },
         stmt_at: crate::syntax::At::default(),
         ran: reuse::Ran::of(module),
@@ -179,6 +184,8 @@ struct Expander<'m> {
     taps: Option<&'m [crate::syntax::Name]>,
     sites: Vec<Site>,
     site: Option<usize>,
+    /// The turns of the repeats around the statement that is run, in its block or model.
+    turns: Vec<u32>,
     /// The statement that is run.
     stmt: StmtPath,
     stmt_at: crate::syntax::At,

@@ -103,7 +103,8 @@ impl<'m> Expander<'m> {
         }
         let output = self.sketch.value(ty, expect.guess);
         let at = self.reusing.unwrap_or(self.stmt_at);
-        let origin = Origin { span: at.span(), stmt: self.stmt.clone(), call: self.call, site: self.site };
+        let (stmt, turns) = (self.stmt.clone(), self.turns.clone());
+        let origin = Origin { span: at.span(), stmt, call: self.call, site: self.site, turns };
         self.sketch.nodes.push(Pending {
             step,
             op,

@@ -196,8 +196,10 @@ impl<'m> Expander<'m> {
             }
             let inner = Scope { turn: Some((turn, turns)), channels_of: Some(value), ..scope };
             let outer = self.enter(turn);
+            self.turns.push(turn as u32);
             value = self.body(&repeat.body, 0, frame, inner, value);
             self.site = outer;
+            self.turns.pop();
         }
         value
     }
@@ -302,13 +304,15 @@ impl<'m> Expander<'m> {
             self.record(step, reuse::What::Call(&block.body, inner.params), inside, first);
             return made;
         }
-        self.calls.push(CallSite { stmt: self.stmt.clone(), parent: self.call });
+        let outer_turns = std::mem::take(&mut self.turns);
+        self.calls.push(CallSite { stmt: self.stmt.clone(), parent: self.call, turns: outer_turns.clone() });
         let outer_call = self.call.replace(self.calls.len() - 1);
         let outer_stmt = std::mem::replace(&mut self.stmt, StmtPath { item, steps: Vec::new() });
         let outer_at = self.stmt_at;
         let made = self.body(&block.body, 0, &mut inner, inside, value);
         self.record(step, reuse::What::Call(&block.body, inner.params), inside, first);
         self.call = outer_call;
+        self.turns = outer_turns;
         self.stmt = outer_stmt;
         self.stmt_at = outer_at;
         made

@@ -58,7 +58,7 @@ pub(crate) fn normalise(module: &mut Module) {
 
 fn block_call(call: &mut Call, params: &[String]) {
     let known = |name: &str| params.iter().any(|p| p == name);
-    for arg in &mut call.args {
+    for (i, arg) in call.args.iter_mut().enumerate() {
         if let Some(name) = &mut arg.name
             && !known(&name.text)
             && let Some(other) = table::argument_alias(&name.text).filter(|o| known(o))
@@ -66,7 +66,9 @@ fn block_call(call: &mut Call, params: &[String]) {
             name.text = other.to_owned();
         }
         activation_alias(&mut arg.value);
-        if arg.name.as_ref().is_none_or(|n| n.text != "p") {
+        // Two sides of a padding are no size.
+        let name = arg.name.as_ref().map_or_else(|| params.get(i).map(String::as_str), |n| Some(&n.text));
+        if name != Some("p") {
             size_tuple(&mut arg.value);
         }
     }

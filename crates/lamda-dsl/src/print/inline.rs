@@ -134,7 +134,7 @@ pub(super) fn skip_head(kind: SkipKind) -> &'static str {
 }
 
 /// A call without its branches.
-pub(super) fn call_head(call: &Call) -> String {
+pub(crate) fn call_head(call: &Call) -> String {
     let mut out = call.name.text.clone();
     let plain = call.args.iter().filter(|a| a.name.is_none());
     for (i, arg) in plain.enumerate() {
@@ -151,14 +151,14 @@ pub(super) fn call_head(call: &Call) -> String {
     out
 }
 
-pub(super) fn name_list(names: &[Name]) -> String {
+pub(crate) fn name_list(names: &[Name]) -> String {
     match names {
         [one] => one.text.clone(),
         many => format!("({})", many.iter().map(|n| n.text.as_str()).collect::<Vec<_>>().join(", ")),
     }
 }
 
-pub(super) fn test(test: &[Compare]) -> String {
+pub(crate) fn test(test: &[Compare]) -> String {
     let one = |c: &Compare| match &c.right {
         Some((op, right)) => format!("{} {} {}", expr(&c.left), op.sign(), expr(right)),
         None => expr(&c.left),
@@ -231,7 +231,7 @@ fn quoted(text: &str) -> String {
     out + "\""
 }
 
-pub(super) fn dims(ty: &TypeNote) -> String {
+pub(crate) fn dims(ty: &TypeNote) -> String {
     if let Some(of) = &ty.of {
         let key = ty.dims.iter().map(|d| format!("{}, ", size(d))).collect::<String>();
         return format!("{}({key}{})", ty.dtype.text, dims(of));
@@ -270,7 +270,7 @@ pub(crate) fn value(v: &Value) -> String {
     }
 }
 
-pub(super) fn expr(e: &Expr) -> String {
+pub(crate) fn expr(e: &Expr) -> String {
     let mut out = String::new();
     write_expr(e, 0, &mut out);
     out

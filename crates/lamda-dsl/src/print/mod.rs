@@ -3,11 +3,13 @@
 //! printing that gives the same text.
 
 mod inline;
+mod words;
 
-use crate::syntax::{Body, Break, Call, Comment, If, Item, Module, Stmt, StmtKind, StmtPath, Trivia};
-use inline::{call_head, inline_stmt, name_list, test};
+use crate::syntax::{Body, Break, Call, Comment, If, Item, Model, Module, Stmt, StmtKind, StmtPath, Trivia};
+use inline::inline_stmt;
 
-pub(crate) use inline::{is_name, number, value};
+pub(crate) use inline::{call_head, expr, is_name, name_list, number, test, value};
+pub(crate) use words::{head, words};
 
 /// The width at which lines are broken.
 const WIDTH: usize = 100;
@@ -33,8 +35,16 @@ pub(crate) fn item_text(item: &Item) -> String {
     printer.out
 }
 
-/// What is written at the end of a line, of the addresses of the statements that end on it.
-pub(crate) type Note<'n> = &'n dyn Fn(&[StmtPath]) -> Option<String>;
+/// What is written at the end of a line.
+pub(crate) type Note<'n> = &'n dyn Fn(&Line<'_>) -> Option<String>;
+
+/// A line of the text, by the addresses of what is on it.
+pub(crate) struct Line<'l> {
+    /// The statements that end on it.
+    pub(crate) ended: &'l [StmtPath],
+    /// The statement that begins on it and goes on below; of a block or the model an address without steps.
+    pub(crate) opened: Option<&'l StmtPath>,
+}
 
 pub(crate) fn print_with(module: &Module, note: Option<Note<'_>>) -> String {
     let mut printer = Printer::new(note);
@@ -47,12 +57,47 @@ pub(crate) fn print_with(module: &Module, note: Option<Note<'_>>) -> String {
     printer.out
 }
 
+/// One item of a module, without the comments before it.
+pub(crate) fn print_item(module: &Module, item: usize, note: Note<'_>) -> String {
+    let mut printer = Printer::new(Some(note));
+    if let Some(written) = module.items.get(item) {
+        printer.written_item(item, written);
+    }
+    printer.out
+}
+
+/// One statement of a module, on lines of its own.
+pub(crate) fn print_stmt(module: &Module, stmt: &StmtPath, note: Note<'_>) -> String {
+    let mut printer = Printer::new(Some(note));
+    let (Some(written), Some((&last, outer))) = (module.stmt(stmt), stmt.steps.split_last()) else {
+        return printer.out;
+    };
+    printer.at = std::iter::once((stmt.item, 0)).chain(outer.iter().copied()).collect();
+    printer.at.push(last);
+    match inline_stmt(written).filter(|text| text.chars().count() <= WIDTH) {
+        Some(text) => printer.line = text,
+        None => printer.broken_stmt(written, &[], 0),
+    }
+    printer.ended.push(printer.path());
+    printer.end();
+    printer.out
+}
+
+/// The line of a model, up to its brace.
+pub(crate) fn signature(model: &Model) -> String {
+    let head = format!("model {}{} ", model.name.text, inline::inputs(&model.inputs));
+    let text = head + &inline::outputs(&model.outputs) + &inline::opsets(&model.opsets);
+    text.trim_end().to_owned()
+}
+
 struct Printer<'n> {
     out: String,
     /// The line that is being written, without its end.
     line: String,
     /// The statements that ended on it.
     ended: Vec<StmtPath>,
+    /// The statement or item that began on it and goes on below.
+    opened: Option<StmtPath>,
     /// The comment at its end.
     tail: Option<Comment>,
     note: Option<Note<'n>>,
@@ -66,21 +111,19 @@ impl<'n> Printer<'n> {
             out: String::new(),
             line: String::new(),
             ended: Vec::new(),
+            opened: None,
             tail: None,
             note,
             at: Vec::new(),
         }
     }
-}
 
-impl Printer<'_> {
     fn item(&mut self, index: usize, item: &Item) {
-        let trivia = match item {
-            Item::Let(x) => &x.trivia,
-            Item::Block(x) => &x.trivia,
-            Item::Model(x) => &x.trivia,
-        };
-        self.lead(trivia, 0, index == 0);
+        self.lead(trivia_of(item), 0, index == 0);
+        self.written_item(index, item);
+    }
+
+    fn written_item(&mut self, index: usize, item: &Item) {
         self.at = vec![(index as u32, 0)];
         match item {
             Item::Let(x) => {
@@ -96,17 +139,17 @@ impl Printer<'_> {
                     })
                     .collect();
                 self.line += &format!("block {}({}) ", b.name.text, params.join(", "));
+                self.opened = Some(StmtPath { item: index as u32, steps: Vec::new() });
                 self.body(&b.body, 0, 0);
             }
             Item::Model(m) => {
-                self.line += &format!("model {}{} ", m.name.text, inline::inputs(&m.inputs));
-                self.line += &inline::outputs(&m.outputs);
-                self.line += &inline::opsets(&m.opsets);
+                self.line += &format!("{} ", signature(m));
                 // The model is always broken, so that its stages are seen.
+                self.opened = Some(StmtPath { item: index as u32, steps: Vec::new() });
                 self.broken_body(&m.body, 0, 0);
             }
         }
-        self.tail = trivia.after.clone();
+        self.tail = trivia_of(item).after.clone();
         self.end();
     }
 
@@ -131,11 +174,20 @@ impl Printer<'_> {
     fn end(&mut self) {
         let mut line = std::mem::take(&mut self.line);
         line.truncate(line.trim_end().len());
-        if let Some(comment) = self.tail.take() {
+        let comment = self.tail.take();
+        let commented = comment.is_some();
+        if let Some(comment) = comment {
             line += &format!("  #{}", comment.0);
         }
         let ended = std::mem::take(&mut self.ended);
-        if let Some(note) = self.note.and_then(|note| note(&ended)) {
+        let opened = self.opened.take();
+        let on = Line { ended: &ended, opened: opened.as_ref() };
+        if let Some(note) = self.note.and_then(|note| note(&on)) {
+            // Behind a comment it would be a part of it.
+            if commented {
+                self.out += &std::mem::take(&mut line);
+                self.out.push('\n');
+            }
             line += &format!("{}  #= {note}", " ".repeat(60usize.saturating_sub(line.chars().count())));
         }
         self.out += &line;
@@ -222,6 +274,7 @@ impl Printer<'_> {
     }
 
     fn broken_stmt(&mut self, stmt: &Stmt, later: &[Stmt], indent: usize) {
+        self.opened.get_or_insert(self.path());
         match &stmt.kind {
             StmtKind::Call(call) => self.broken_call(call, indent),
             StmtKind::Skip(s) => {
@@ -298,6 +351,14 @@ impl Printer<'_> {
                 self.lines(body, 0, indent + INDENT);
             }
         }
+    }
+}
+
+fn trivia_of(item: &Item) -> &Trivia {
+    match item {
+        Item::Let(x) => &x.trivia,
+        Item::Block(x) => &x.trivia,
+        Item::Model(x) => &x.trivia,
     }
 }
 

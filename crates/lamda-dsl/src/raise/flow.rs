@@ -26,6 +26,10 @@ pub(super) struct Flow<'g> {
     /// The nearest dominator of each value; `None` for those that begin a way.
     dominator: Vec<Option<ValueId>>,
     depth: Vec<u32>,
+    /// Whether each value depends on no input.
+    free: Vec<bool>,
+    /// Values that are made first, one after another.
+    pub(super) line: Vec<ValueId>,
 }
 
 impl<'g> Flow<'g> {
@@ -37,14 +41,49 @@ impl<'g> Flow<'g> {
             graph.node(*id).inputs.iter().for_each(|v| uses[v.index()] += 1);
         }
         graph.outputs().iter().for_each(|(_, v)| uses[v.index()] += 1);
+        let mut free = vec![false; n];
+        for id in &order {
+            let node = graph.node(*id);
+            if node.inputs.iter().all(|v| free[v.index()]) {
+                node.outputs.iter().for_each(|v| free[v.index()] = true);
+            }
+        }
+        let (dominator, depth) = (vec![None; n], vec![0; n]);
         let mut flow =
-            Flow { graph, order, named: HashSet::new(), uses, dominator: vec![None; n], depth: vec![0; n] };
+            Flow { graph, order, named: HashSet::new(), uses, dominator, depth, free, line: Vec::new() };
         flow.dominate();
         flow
     }
 
     pub(super) fn uses(&self, value: ValueId) -> u32 {
         self.uses[value.index()]
+    }
+
+    /// Names every value that is read more than once; `false` when all had names.
+    pub(super) fn name_shared(&mut self) -> bool {
+        let before = self.named.len();
+        for id in &self.order {
+            let made = self.graph.node(*id).outputs.iter();
+            self.named.extend(made.filter(|v| self.uses[v.index()] > 1 && !self.free[v.index()]));
+        }
+        self.dominate();
+        self.named.len() > before
+    }
+
+    /// Names what every join makes, to be written one after another; `false` when that was done.
+    pub(super) fn name_joins(&mut self) -> bool {
+        if !self.line.is_empty() {
+            return false;
+        }
+        for id in &self.order {
+            let node = self.graph.node(*id);
+            let joins = node.inputs.iter().filter(|v| !self.free[v.index()]).count() > 1;
+            let made = node.outputs.first().filter(|v| joins || self.named.contains(v));
+            self.line.extend(made);
+        }
+        self.named.extend(&self.line);
+        self.dominate();
+        !self.line.is_empty()
     }
 
     /// Dominators, where every input and every named value begins a way of its own.
@@ -62,10 +101,9 @@ impl<'g> Flow<'g> {
         }
     }
 
-    /// Whether a value is made of nothing: it can be written wherever it is read.
+    /// Whether a value depends on no input: it can be written wherever it is read.
     fn is_source(&self, value: ValueId) -> bool {
-        let producer = self.graph.value(value).producer.map(|id| &self.graph.node(id).op);
-        matches!(producer, Some(Op::Constant(_) | Op::Parameter(_))) && !self.named.contains(&value)
+        self.free[value.index()] && !self.named.contains(&value)
     }
 
     fn rooted(&self, values: &[ValueId]) -> Vec<ValueId> {

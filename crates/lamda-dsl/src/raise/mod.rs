@@ -8,6 +8,7 @@ mod flow;
 mod foreign;
 mod moves;
 mod operators;
+mod projection;
 mod rim;
 mod sequence;
 mod shared;
@@ -64,7 +65,7 @@ pub enum RaiseError {
 /// Braces in one another that are written.
 const MAX_BRACES: usize = 40;
 /// Nodes that a branch beside an untouched one may have; beyond, the value is named.
-const LONG_BRANCH: usize = 24;
+const LONG_BRANCH: usize = 8;
 
 /// A graph as a module.
 ///
@@ -116,8 +117,13 @@ fn body(
             taken: taken.clone(),
             shared: shared::Shared::of(graph),
         };
-        let body = raiser.model(first, outputs)?;
+        let body = raiser.model(first, outputs);
         let needed = std::mem::take(&mut raiser.needed);
+        // What is read in several places gets a name; then braces hold what is read once only.
+        if body == Err(RaiseError::TooDeep) && (flow.name_shared() || flow.name_joins()) {
+            continue;
+        }
+        let body = body?;
         if needed.is_empty() {
             return Ok(body);
         }
@@ -147,6 +153,12 @@ impl Raiser<'_> {
     fn model(&mut self, first: Option<ValueId>, outputs: &[Output]) -> Result<Vec<Stmt>, RaiseError> {
         let mut stmts = Vec::new();
         let mut current = first;
+        for &value in &self.flow.line {
+            if !self.names.contains_key(&value) {
+                stmts.extend(self.chain(current, value, 0)?);
+                current = Some(value);
+            }
+        }
         for ((_, target), output) in self.graph.outputs().iter().zip(outputs) {
             let target = &self.rim.end(*target);
             stmts.extend(self.chain(current, *target, 0)?);
@@ -341,6 +353,16 @@ impl Raiser<'_> {
         {
             let body = Body::new(bodies.pop().unwrap_or_default());
             return Ok(Stmt::new(StmtKind::Skip(Skip { kind: SkipKind::Exact, body })));
+        }
+        if let ([shortcut, made], Op::Arithmetic(Arithmetic::Add)) = (&step.ends[..], &node.op) {
+            let alone = |v: ValueId| self.flow.uses(v) == 1 && !self.flow.named.contains(&v);
+            let projected = step
+                .from
+                .is_some_and(|from| projection::is_projection(self.graph, from, *shortcut, *made, alone));
+            if projected {
+                let body = Body::new(bodies.pop().unwrap_or_default());
+                return Ok(Stmt::new(StmtKind::Skip(Skip { kind: SkipKind::Projected, body })));
+            }
         }
         let shared = |id: NodeId| self.shared.is_shared(id);
         if let Some(se) = operators::squeeze_excite(self.graph, step, node, &shared) {

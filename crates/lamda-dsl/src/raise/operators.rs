@@ -227,7 +227,9 @@ fn padding(call: Call, w: &Window, input: &TensorType) -> Call {
     if (0..w.pads.len()).all(|a| w.pads[a] == same(a)) {
         return call;
     }
-    call.arg(Arg::named("p", sides(&w.pads)))
+    let causal = |a: usize| w.pads[a].0 > 0 && w.pads[a] == (w.dilation[a] * (w.kernel[a] - 1), 0);
+    let pads = if (0..w.pads.len()).all(causal) { Value::name("causal") } else { sides(&w.pads) };
+    call.arg(Arg::named("p", pads))
 }
 
 /// A padding: a size where both sides of each axis agree, else all sides.

@@ -2,10 +2,10 @@
 
 use super::ExportError;
 use super::form::wanted_ranks;
-use crate::onnx_types::dtype_to_onnx;
+use crate::onnx_types::{dtype_to_onnx, value_info};
 use crate::proto::attribute_proto::AttributeType;
-use crate::proto::{AttributeProto, NodeProto, TensorProto, ValueInfoProto};
-use lamda_ir::{DType, Graph, Node, NodeId, ParamSpec, ValueId, Weights};
+use crate::proto::{AttributeProto, GraphProto, NodeProto, TensorProto, ValueInfoProto};
+use lamda_ir::{DType, Graph, Node, NodeId, Op, ParamSpec, RawTensor, ValueId, ValueType, Weights};
 use std::collections::{HashMap, HashSet};
 
 /// The names under which a value exists.
@@ -23,16 +23,51 @@ pub(super) struct Formed {
     pub(super) map: Option<usize>,
 }
 
+/// What the graphs of a model have in common.
+#[derive(Default)]
+pub(super) struct Shared {
+    /// Names of values: those inside a node may not be those around it.
+    names: HashSet<String>,
+    /// Weights that several graphs read, as initialisers of the model.
+    pub(super) initializers: Vec<TensorProto>,
+    params: HashMap<(String, Vec<i64>), String>,
+    /// How many graphs read the weights of a path.
+    users: HashMap<String, usize>,
+}
+
+impl Shared {
+    pub(super) fn new(graph: &Graph) -> Shared {
+        let mut shared = Shared::default();
+        shared.count(graph);
+        shared
+    }
+
+    fn count(&mut self, graph: &Graph) {
+        let paths: HashSet<&str> = graph.nodes().iter().map(|n| n.weights.as_str()).collect();
+        for path in paths {
+            *self.users.entry(path.to_owned()).or_default() += 1;
+        }
+        for node in graph.nodes() {
+            if let Op::Opaque(op) = &node.op {
+                op.subgraphs().for_each(|(_, sub)| self.count(&sub.graph));
+            }
+        }
+    }
+}
+
 pub(super) struct Builder<'a> {
     pub(super) graph: &'a Graph,
     pub(super) opset: i64,
     pub(super) nodes: Vec<NodeProto>,
     pub(super) initializers: Vec<TensorProto>,
     pub(super) value_info: Vec<ValueInfoProto>,
-    weights: &'a Weights,
+    pub(super) shared: Shared,
+    pub(super) weights: &'a Weights,
+    is_model: bool,
+    inputs: Vec<String>,
+    output_names: Vec<String>,
     forms: Vec<Forms>,
     wanted: Vec<Option<usize>>,
-    names: HashSet<String>,
     node_names: HashSet<String>,
     /// Names of outputs that the values which are one may take.
     outputs: HashMap<ValueId, String>,
@@ -43,22 +78,53 @@ pub(super) struct Builder<'a> {
 }
 
 impl<'a> Builder<'a> {
-    pub(super) fn new(graph: &'a Graph, weights: &'a Weights, opset: i64) -> Builder<'a> {
+    /// A builder of the model itself, whose inputs and outputs keep their names.
+    pub(super) fn new(graph: &'a Graph, weights: &'a Weights, opset: i64, mut shared: Shared) -> Builder<'a> {
+        let names =
+            |list: &[(String, ValueId)]| list.iter().map(|(name, _)| name.clone()).collect::<Vec<_>>();
+        let (inputs, outputs) = (names(graph.inputs()), names(graph.outputs()));
+        shared.names.extend(inputs.iter().chain(&outputs).cloned());
+        Builder::with(graph, weights, opset, shared, inputs, outputs)
+    }
+
+    /// A builder of a graph inside a node. `captured` are the names of what it reads from around it.
+    pub(super) fn inside(
+        graph: &'a Graph,
+        weights: &'a Weights,
+        opset: i64,
+        mut shared: Shared,
+        captured: Vec<String>,
+    ) -> Builder<'a> {
+        let own = graph.inputs().len().saturating_sub(captured.len());
+        let mut inputs: Vec<String> =
+            graph.inputs()[..own].iter().map(|(name, _)| unique(&mut shared.names, name)).collect();
+        inputs.extend(captured);
+        let outputs = graph.outputs().iter().map(|(name, _)| unique(&mut shared.names, name)).collect();
+        Builder { is_model: false, ..Builder::with(graph, weights, opset, shared, inputs, outputs) }
+    }
+
+    fn with(
+        graph: &'a Graph,
+        weights: &'a Weights,
+        opset: i64,
+        shared: Shared,
+        inputs: Vec<String>,
+        output_names: Vec<String>,
+    ) -> Builder<'a> {
         let mut outputs = HashMap::new();
-        for (name, v) in graph.outputs() {
-            if graph.value(*v).producer.is_some() {
+        for (name, (_, v)) in output_names.iter().zip(graph.outputs()) {
+            let made = |id: NodeId| !matches!(graph.node(id).op, Op::Constant(_) | Op::Parameter(_));
+            if graph.value(*v).producer.is_some_and(made) {
                 outputs.entry(*v).or_insert_with(|| name.clone());
             }
         }
-        let declared = graph.inputs().iter().chain(graph.outputs());
-        let inputs = graph.inputs().iter().map(|(name, _)| name.clone());
         let mut forms = vec![Forms::default(); graph.values().len()];
-        for (name, v) in graph.inputs() {
+        for (name, (_, v)) in inputs.iter().zip(graph.inputs()) {
             forms[v.index()].plain = Some(name.clone());
         }
+        let paths = graph.nodes().iter().map(|n| n.path.clone());
         Builder {
-            names: declared.map(|(name, _)| name.clone()).collect(),
-            node_names: inputs.chain(graph.nodes().iter().map(|n| n.path.clone())).collect(),
+            node_names: inputs.iter().cloned().chain(paths).collect(),
             wanted: wanted_ranks(graph),
             params: HashMap::new(),
             constants: HashMap::new(),
@@ -67,10 +133,32 @@ impl<'a> Builder<'a> {
             value_info: Vec::new(),
             graph,
             opset,
+            shared,
             weights,
+            is_model: true,
+            inputs,
+            output_names,
             forms,
             outputs,
         }
+    }
+
+    /// The graph as it stands, its first `own` inputs declared as its own, and what its model has in common.
+    pub(super) fn into_graph(self, own: usize, ty: impl Fn(&ValueType) -> ValueType) -> (GraphProto, Shared) {
+        let declared = |names: &[String], list: &[(String, ValueId)]| {
+            let typed = names.iter().zip(list);
+            typed.map(|(name, (_, v))| value_info(name, &ty(&self.graph.value(*v).ty))).collect()
+        };
+        let graph = GraphProto {
+            name: Some(self.graph.name().to_owned()),
+            input: declared(&self.inputs[..own.min(self.inputs.len())], self.graph.inputs()),
+            output: declared(&self.output_names, self.graph.outputs()),
+            node: self.nodes,
+            initializer: self.initializers,
+            value_info: self.value_info,
+            ..Default::default()
+        };
+        (graph, self.shared)
     }
 
     /// The rank of the map as which every reader wants a vector.
@@ -97,9 +185,11 @@ impl<'a> Builder<'a> {
             return name;
         }
         let plain = self.plain(v);
-        let axes = self.i64s(&(2..rank as i64).collect::<Vec<_>>());
+        let axes: Vec<i64> = (2..rank as i64).collect();
         let name = self.fresh(&format!("{plain}.map"));
-        let name = self.helper_into(v, "Unsqueeze", &[&plain, &axes], vec![], name);
+        let (inputs, attributes) = self.listed(plain, &[("axes", &axes)], 13);
+        let inputs: Vec<&str> = inputs.iter().map(String::as_str).collect();
+        let name = self.helper_into(v, "Unsqueeze", &inputs, attributes, name);
         self.forms[v.index()].map = Some((rank, name.clone()));
         name
     }
@@ -136,7 +226,7 @@ impl<'a> Builder<'a> {
 
     /// The name of the last ONNX node of a node: its path, unless an input has that name, which tract refuses.
     pub(super) fn node_name(&mut self, node: &Node) -> String {
-        if self.graph.inputs().iter().any(|(name, _)| *name == node.path) {
+        if self.is_model && self.inputs.contains(&node.path) {
             unique(&mut self.node_names, &node.path)
         } else {
             node.path.clone()
@@ -171,13 +261,66 @@ impl<'a> Builder<'a> {
 
     /// Makes every output of the model exist under its name.
     pub(super) fn finish_outputs(&mut self) {
-        for (name, v) in self.graph.outputs() {
+        for (name, (_, v)) in self.output_names.clone().iter().zip(self.graph.outputs()) {
             let made = self.plain(*v);
             if made != *name {
                 let node_name = unique(&mut self.node_names, &format!("{name}/Identity"));
                 self.push(node_name, "Identity", &[&made], &[name], vec![]);
             }
         }
+    }
+
+    /// Whether a name is that of an output.
+    pub(super) fn is_output(&self, name: &str) -> bool {
+        self.output_names.iter().any(|output| output == name)
+    }
+
+    /// Whether the operators are of this version or a newer one.
+    pub(super) fn since(&self, version: i64) -> bool {
+        self.opset >= version
+    }
+
+    /// A value and lists of integers, which are inputs behind it from a version on and attributes before.
+    pub(super) fn listed(
+        &mut self,
+        x: String,
+        lists: &[(&str, &[i64])],
+        since: i64,
+    ) -> (Vec<String>, Vec<AttributeProto>) {
+        if !self.since(since) {
+            let attributes = lists.iter().map(|(name, list)| AttributeProto {
+                ints: list.to_vec(),
+                ..attribute(name, AttributeType::Ints)
+            });
+            return (vec![x], attributes.collect());
+        }
+        let mut inputs = vec![x];
+        for (_, list) in lists {
+            inputs.push(self.i64s(list));
+        }
+        (inputs, Vec::new())
+    }
+
+    /// Makes a constant node's only output the initialiser of a tensor.
+    pub(super) fn constant_node(&mut self, node: &Node, value: &RawTensor) {
+        let name = self.fresh_initializer_of(node);
+        self.initializers.push(tensor_proto(&name, value));
+        self.forms[node.outputs[0].index()].plain = Some(name);
+    }
+
+    /// Makes a parameter's only output the initialiser of its weight.
+    pub(super) fn parameter(&mut self, id: NodeId) -> Result<(), ExportError> {
+        let graph = self.graph;
+        let node = graph.node(id);
+        let Some(spec) = graph.params(id).into_iter().next() else { return Ok(()) };
+        let raw = match spec.dtype {
+            DType::F32 => RawTensor::of_f32(self.weights.get(&node.weights, &spec)?),
+            _ => self.weights.get_raw(&node.weights, &spec)?.clone(),
+        };
+        let wish = Weights::name(&node.weights, spec.role);
+        let name = self.tensor(&node.weights, wish, Some(node), &raw);
+        self.forms[node.outputs[0].index()].plain = Some(name);
+        Ok(())
     }
 
     /// Names for the outputs of a carried node.
@@ -222,7 +365,7 @@ impl<'a> Builder<'a> {
     ) -> Result<String, ExportError> {
         let path = &self.graph.node(id).weights;
         let data = self.weights.get(path, spec)?.data();
-        Ok(self.weight(Weights::name(path, spec.role), shape, data))
+        Ok(self.weight(path, Weights::name(path, spec.role), shape, data))
     }
 
     /// The weight `[out, in]` of a linear layer as `[in, out]`, for MatMul.
@@ -232,7 +375,7 @@ impl<'a> Builder<'a> {
         let (rows, columns) = (tensor.shape()[0], tensor.shape()[1]);
         let turned = |i: usize| tensor.data()[i % rows * columns + i / rows];
         let data: Vec<f32> = (0..rows * columns).map(turned).collect();
-        Ok(self.weight(format!("{}.t", Weights::name(path, spec.role)), &[columns, rows], &data))
+        Ok(self.weight(path, format!("{}.t", Weights::name(path, spec.role)), &[columns, rows], &data))
     }
 
     /// A batch-norm's statistics and weights as one factor and one summand by channel.
@@ -248,22 +391,43 @@ impl<'a> Builder<'a> {
         let shift: Vec<f32> =
             scale.iter().enumerate().map(|(c, s)| (value(1, c) - value(2, c) * s) as f32).collect();
         let scale: Vec<f32> = scale.into_iter().map(|s| s as f32).collect();
-        let scale = self.weight(Weights::name(path, "scale"), &[channels], &scale);
-        let shift = self.weight(Weights::name(path, "shift"), &[channels], &shift);
+        let scale = self.weight(path, Weights::name(path, "scale"), &[channels], &scale);
+        let shift = self.weight(path, Weights::name(path, "shift"), &[channels], &shift);
         Ok((scale, shift))
     }
 
     /// An initialiser of `f32` under the given name, made once.
-    fn weight(&mut self, name: String, shape: &[usize], data: &[f32]) -> String {
-        let dims: Vec<i64> = shape.iter().map(|&n| n as i64).collect();
-        if let Some(made) = self.params.get(&(name.clone(), dims.clone())) {
+    fn weight(&mut self, path: &str, name: String, shape: &[usize], data: &[f32]) -> String {
+        let bytes = data.iter().flat_map(|v| v.to_le_bytes()).collect();
+        match RawTensor::new(DType::F32, shape.to_vec(), bytes) {
+            Some(tensor) => self.tensor(path, name, None, &tensor),
+            // The data are always those of the shape.
+            None => name,
+        }
+    }
+
+    /// An initialiser for a tensor of the weights under `path`, made once: in this graph, or for all that read it. It has
+    /// the path of the node that is nothing but the tensor, if there is one, or the tensor's name.
+    fn tensor(&mut self, path: &str, key: String, owner: Option<&Node>, tensor: &RawTensor) -> String {
+        let key = (key, tensor.shape().iter().map(|&n| n as i64).collect());
+        let common = self.shared.users.get(path).is_some_and(|&n| n > 1);
+        let known = if common { &self.shared.params } else { &self.params };
+        if let Some(made) = known.get(&key) {
             return made.clone();
         }
-        let unique = self.fresh_initializer(&name);
-        let bytes = data.iter().flat_map(|v| v.to_le_bytes()).collect();
-        self.initializer(&unique, dtype_to_onnx(DType::F32), dims.clone(), bytes);
-        self.params.insert((name, dims), unique.clone());
-        unique
+        let name = match owner {
+            Some(node) => self.fresh_initializer_of(node),
+            None => self.fresh_initializer(&key.0),
+        };
+        let proto = tensor_proto(&name, tensor);
+        if common {
+            self.shared.initializers.push(proto);
+            self.shared.params.insert(key, name.clone());
+        } else {
+            self.initializers.push(proto);
+            self.params.insert(key, name.clone());
+        }
+        name
     }
 
     /// A constant list of integers.
@@ -350,9 +514,33 @@ impl<'a> Builder<'a> {
         }
     }
 
-    fn fresh(&mut self, wish: &str) -> String {
-        unique(&mut self.names, wish)
+    /// The name for the initialiser that a node is.
+    fn fresh_initializer_of(&mut self, node: &Node) -> String {
+        // No ONNX node will have the path.
+        if !self.inputs.contains(&node.path) && self.shared.names.insert(node.path.clone()) {
+            return node.path.clone();
+        }
+        self.fresh_initializer(&node.path)
     }
+
+    fn fresh(&mut self, wish: &str) -> String {
+        unique(&mut self.shared.names, wish)
+    }
+}
+
+/// A tensor as ONNX's message.
+pub(super) fn tensor_proto(name: &str, tensor: &RawTensor) -> TensorProto {
+    let mut proto = TensorProto {
+        name: Some(name.to_owned()),
+        data_type: Some(dtype_to_onnx(tensor.dtype())),
+        dims: tensor.shape().iter().map(|&n| n as i64).collect(),
+        ..Default::default()
+    };
+    match tensor.strings() {
+        Some(strings) => proto.string_data = strings.into_iter().map(<[u8]>::to_vec).collect(),
+        None => proto.raw_data = Some(tensor.bytes().to_vec()),
+    }
+    proto
 }
 
 fn unique(taken: &mut HashSet<String>, wish: &str) -> String {
@@ -383,6 +571,11 @@ pub(super) fn float(name: &str, value: f64) -> AttributeProto {
 /// An attribute of a word.
 pub(super) fn text(name: &str, value: &str) -> AttributeProto {
     AttributeProto { s: Some(value.as_bytes().to_vec()), ..attribute(name, AttributeType::String) }
+}
+
+/// An attribute of numbers.
+pub(super) fn floats(name: &str, values: &[f32]) -> AttributeProto {
+    AttributeProto { floats: values.to_vec(), ..attribute(name, AttributeType::Floats) }
 }
 
 /// An attribute of integers.

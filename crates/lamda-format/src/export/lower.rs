@@ -3,16 +3,14 @@
 
 use super::ExportError;
 use super::builder::{Builder, float, int, ints};
+use super::carried::opaque;
 use super::norms;
 use super::positions::{conv_transpose, over_positions};
 use super::resample::upsample;
 use super::sequence;
-use crate::onnx_types::value_info;
-use crate::proto::attribute_proto::AttributeType;
-use crate::proto::{AttributeProto, NodeProto};
-use lamda_ir::op::{Activation, Arithmetic, Attribute, GlobalPool, Opaque, Window};
-use lamda_ir::{Layout, Node, NodeId, Op, TensorType, ValueType};
-use prost::Message;
+use crate::proto::AttributeProto;
+use lamda_ir::op::{Activation, Arithmetic, GlobalPool, Softmax, Window};
+use lamda_ir::{Dim, Layout, Node, NodeId, Op, TensorType};
 
 /// Lowers every node of the builder's graph and names its outputs.
 pub(super) fn lower(b: &mut Builder<'_>) -> Result<(), ExportError> {
@@ -26,8 +24,14 @@ pub(super) fn lower(b: &mut Builder<'_>) -> Result<(), ExportError> {
 
 fn lower_node(b: &mut Builder<'_>, id: NodeId, node: &Node) -> Result<(), ExportError> {
     let graph = b.graph;
-    if let Op::Opaque(op) = &node.op {
-        return opaque(b, node, op);
+    match &node.op {
+        Op::Opaque(op) => return opaque(b, node, op),
+        Op::Constant(constant) => {
+            b.constant_node(node, &constant.value);
+            return Ok(());
+        }
+        Op::Parameter(_) => return b.parameter(id),
+        _ => {}
     }
     let Some((&x, ty)) = node.inputs.first().and_then(|v| Some((v, graph.tensor_type(*v)?))) else {
         return Ok(());
@@ -70,7 +74,8 @@ fn lower_node(b: &mut Builder<'_>, id: NodeId, node: &Node) -> Result<(), Export
         }
         Op::ConvTranspose(conv) => conv_transpose(b, id, node, ty, conv)?,
         Op::MaxPool(pool) => {
-            over_positions(b, node, ty, "MaxPool", vec![], window(&pool.window, true));
+            let dilations = b.since(10);
+            over_positions(b, node, ty, "MaxPool", vec![], window(&pool.window, dilations));
         }
         Op::AvgPool(pool) => {
             let dilated = pool.window.dilation.iter().any(|&d| d != 1);
@@ -89,8 +94,10 @@ fn lower_node(b: &mut Builder<'_>, id: NodeId, node: &Node) -> Result<(), Export
         // Slice or Split: no difference (134 and 134 µs, 366 and 368).
         Op::ChannelSlice(slice) => {
             let (start, end) = (slice.start as i64, (slice.start + slice.len) as i64);
-            let inputs = [b.plain(x), b.i64s(&[start]), b.i64s(&[end]), b.i64s(&[channels as i64])];
-            finish(b, node, "Slice", &inputs, vec![]);
+            let x = b.plain(x);
+            let limits = [("starts", &[start][..]), ("ends", &[end][..]), ("axes", &[channels as i64][..])];
+            let (inputs, attributes) = b.listed(x, &limits, 10);
+            finish(b, node, "Slice", &inputs, attributes);
         }
         Op::Concat(concat) => {
             let inputs: Vec<String> = node.inputs.iter().map(|v| b.plain(*v)).collect();
@@ -100,12 +107,7 @@ fn lower_node(b: &mut Builder<'_>, id: NodeId, node: &Node) -> Result<(), Export
             let inputs = [b.plain(x)];
             finish(b, node, "Flatten", &inputs, vec![int("axis", 1)]);
         }
-        Op::Softmax(softmax) => {
-            let inputs = [b.plain(x)];
-            let axis = softmax.axis.unwrap_or(channels);
-            let op = if softmax.log { "LogSoftmax" } else { "Softmax" };
-            finish(b, node, op, &inputs, vec![int("axis", axis as i64)]);
-        }
+        Op::Softmax(op) => softmax(b, node, ty, op),
         Op::PRelu(_) => {
             let mut inputs = vec![b.plain(x)];
             let specs = graph.params(id);
@@ -133,7 +135,47 @@ fn lower_node(b: &mut Builder<'_>, id: NodeId, node: &Node) -> Result<(), Export
     Ok(())
 }
 
-fn finish(b: &mut Builder<'_>, node: &Node, op: &str, inputs: &[String], attributes: Vec<AttributeProto>) {
+fn softmax(b: &mut Builder<'_>, node: &Node, ty: &TensorType, softmax: &Softmax) {
+    let axis = softmax.axis.or(ty.channel_axis()).unwrap_or(1);
+    let op = if softmax.log { "LogSoftmax" } else { "Softmax" };
+    let x = b.plain(node.inputs[0]);
+    let last = ty.dims().len().saturating_sub(1);
+    // Before opset 13 it was taken over all that lies behind the axis.
+    if b.since(13) || ty.dims().iter().skip(axis + 1).all(|d| *d == Dim::Known(1)) {
+        finish(b, node, op, &[x], vec![int("axis", axis as i64)]);
+        return;
+    }
+    let mut perm: Vec<usize> = (0..=last).collect();
+    perm.swap(axis, last);
+    let turned = b.helper(node, "Transpose", &[&x], vec![ints("perm", perm.iter().copied())]);
+    let soft = b.helper(node, op, &[&turned], vec![int("axis", last as i64)]);
+    finish(b, node, "Transpose", &[soft], vec![ints("perm", perm)]);
+}
+
+/// The limits of Clip: inputs behind the value from opset 11 on, attributes before.
+pub(super) fn limits(b: &mut Builder<'_>, min: f64, max: f64) -> (Vec<String>, Vec<AttributeProto>) {
+    let given = [("min", min), ("max", max)];
+    if !b.since(11) {
+        let finite = given.into_iter().filter(|(_, limit)| limit.is_finite());
+        return (Vec::new(), finite.map(|(name, limit)| float(name, limit)).collect());
+    }
+    let input = |(_, limit): (&str, f64)| {
+        if limit.is_finite() { b.scalar(limit as f32) } else { String::new() }
+    };
+    let mut names = given.map(input).to_vec();
+    if names.last().is_some_and(String::is_empty) {
+        names.pop();
+    }
+    (names, Vec::new())
+}
+
+pub(super) fn finish(
+    b: &mut Builder<'_>,
+    node: &Node,
+    op: &str,
+    inputs: &[String],
+    attributes: Vec<AttributeProto>,
+) {
     b.finish(node, op, &refs(inputs), attributes, None);
 }
 
@@ -160,10 +202,7 @@ fn activation(b: &mut Builder<'_>, node: &Node, function: Activation) {
     let sixth = || vec![float("alpha", 1.0 / 6.0), float("beta", 0.5)];
     match function {
         Activation::Relu => b.finish(node, "Relu", &[x], vec![], map),
-        Activation::Relu6 => {
-            let (low, high) = (b.scalar(0.0), b.scalar(6.0));
-            b.finish(node, "Clip", &[x, &low, &high], vec![], map);
-        }
+        Activation::Relu6 => clip(b, node, x, map, (0.0, 6.0)),
         Activation::LeakyRelu { alpha } => {
             b.finish(node, "LeakyRelu", &[x], vec![float("alpha", alpha)], map);
         }
@@ -183,6 +222,10 @@ fn activation(b: &mut Builder<'_>, node: &Node, function: Activation) {
             b.finish(node, "Mul", &[&double, &half], vec![], map);
         }
         // 99 and 178 µs; x HardSigmoid(x) 98 and 234; by Clip 170 and 221.
+        Activation::HardSwish if !b.since(14) => {
+            let s = b.helper(node, "HardSigmoid", &[x], sixth());
+            b.finish(node, "Mul", &[x, &s], vec![], map);
+        }
         Activation::HardSwish => b.finish(node, "HardSwish", &[x], vec![], map),
         Activation::Sigmoid => b.finish(node, "Sigmoid", &[x], vec![], map),
         // 93 and 156 µs; by Clip 147 and 169.
@@ -194,13 +237,7 @@ fn activation(b: &mut Builder<'_>, node: &Node, function: Activation) {
             let gate = b.helper(node, "Tanh", &[&soft], vec![]);
             b.finish(node, "Mul", &[x, &gate], vec![], map);
         }
-        Activation::Clip { min, max } => {
-            let mut limit =
-                |limit: f64| if limit.is_finite() { b.scalar(limit as f32) } else { String::new() };
-            let (low, high) = (limit(min), limit(max));
-            let inputs = if max.is_finite() { vec![x, &low, &high] } else { vec![x, &low] };
-            b.finish(node, "Clip", &inputs, vec![], map);
-        }
+        Activation::Clip { min, max } => clip(b, node, x, map, (min, max)),
         Activation::Softplus => b.finish(node, "Softplus", &[x], vec![], map),
         Activation::Softsign => b.finish(node, "Softsign", &[x], vec![], map),
         Activation::Exp => b.finish(node, "Exp", &[x], vec![], map),
@@ -217,6 +254,12 @@ fn activation(b: &mut Builder<'_>, node: &Node, function: Activation) {
         Activation::Round => b.finish(node, "Round", &[x], vec![], map),
         Activation::Sign => b.finish(node, "Sign", &[x], vec![], map),
     }
+}
+
+fn clip(b: &mut Builder<'_>, node: &Node, x: &str, map: Option<usize>, (min, max): (f64, f64)) {
+    let (limits, attributes) = limits(b, min, max);
+    let inputs: Vec<&str> = std::iter::once(x).chain(limits.iter().map(String::as_str)).collect();
+    b.finish(node, "Clip", &inputs, attributes, map);
 }
 
 fn arithmetic(b: &mut Builder<'_>, node: &Node, join: Arithmetic) {
@@ -284,6 +327,12 @@ fn linear(b: &mut Builder<'_>, id: NodeId, node: &Node, ty: &TensorType) -> Resu
     }
     let (op, map) = match b.wanted(node.outputs[0]) {
         Some(rank) => ("Conv", Some(rank)),
+        // Its summand may be left out from opset 11 on.
+        None if specs.len() < 2 && !b.since(11) => {
+            let inputs = [b.plain(node.inputs[0]), b.transposed(id, weight)?];
+            finish(b, node, "MatMul", &inputs, vec![]);
+            return Ok(());
+        }
         None => ("Gemm", None),
     };
     let mut shape = weight.shape.clone();
@@ -311,14 +360,8 @@ fn global_pool(b: &mut Builder<'_>, node: &Node, ty: &TensorType, pool: GlobalPo
         GlobalPool::Max => ("GlobalMaxPool", "ReduceMax"),
     };
     if ty.layout == Layout::Sequence {
-        let mut inputs = vec![x];
-        let mut attributes = vec![int("keepdims", 0)];
-        // From opset 18 on the axes are an input.
-        if b.opset < 18 {
-            attributes.push(ints("axes", [1]));
-        } else {
-            inputs.push(b.i64s(&[1]));
-        }
+        let (inputs, mut attributes) = b.listed(x, &[("axes", &[1])], 18);
+        attributes.push(int("keepdims", 0));
         finish(b, node, by_axis, &inputs, attributes);
     } else if let Some(rank) = b.wanted(node.outputs[0]).filter(|r| *r == ty.dims().len()) {
         b.finish(node, by_map, &[&x], vec![], Some(rank));
@@ -326,50 +369,4 @@ fn global_pool(b: &mut Builder<'_>, node: &Node, ty: &TensorType, pool: GlobalPo
         let pooled = b.helper(node, by_map, &[&x], vec![]);
         b.finish(node, "Flatten", &[&pooled], vec![int("axis", 1)], None);
     }
-}
-
-fn opaque(b: &mut Builder<'_>, node: &Node, op: &Opaque) -> Result<(), ExportError> {
-    let inputs: Vec<String> = node.inputs.iter().map(|v| b.plain(*v)).collect();
-    let outputs = b.targets(node);
-    for (v, name) in node.outputs.iter().zip(&outputs) {
-        let ty = &b.graph.value(*v).ty;
-        let declared = b.graph.outputs().iter().any(|(output, _)| output == name);
-        if *ty != ValueType::Unknown && !declared {
-            b.value_info.push(value_info(name, ty));
-        }
-    }
-    let attribute: Result<Vec<AttributeProto>, ExportError> =
-        op.attributes.iter().map(|(name, value)| carried_attribute(node, name, value)).collect();
-    let name = b.node_name(node);
-    b.nodes.push(NodeProto {
-        name: Some(name),
-        op_type: Some(op.name.clone()),
-        domain: Some(op.domain.clone()),
-        input: inputs,
-        output: outputs,
-        attribute: attribute?,
-        ..Default::default()
-    });
-    Ok(())
-}
-
-fn carried_attribute(node: &Node, name: &str, value: &Attribute) -> Result<AttributeProto, ExportError> {
-    let of = |kind: AttributeType| AttributeProto {
-        name: Some(name.to_owned()),
-        r#type: Some(kind as i32),
-        ..Default::default()
-    };
-    Ok(match value {
-        Attribute::Int(i) => AttributeProto { i: Some(*i), ..of(AttributeType::Int) },
-        Attribute::Float(f) => AttributeProto { f: Some(*f), ..of(AttributeType::Float) },
-        Attribute::Bytes(s) => AttributeProto { s: Some(s.clone()), ..of(AttributeType::String) },
-        Attribute::Ints(ints) => AttributeProto { ints: ints.clone(), ..of(AttributeType::Ints) },
-        Attribute::Floats(floats) => AttributeProto { floats: floats.clone(), ..of(AttributeType::Floats) },
-        Attribute::Strings(s) => AttributeProto { strings: s.clone(), ..of(AttributeType::Strings) },
-        Attribute::Tensor(_) | Attribute::Graph(_) => {
-            return Err(ExportError::Attribute { path: node.path.clone(), name: name.to_owned() });
-        }
-        Attribute::Message { bytes, .. } => AttributeProto::decode(bytes.as_slice())
-            .map_err(|_| ExportError::Attribute { path: node.path.clone(), name: name.to_owned() })?,
-    })
 }

@@ -3,12 +3,15 @@
 //! Opset 17 (IR 8): the newest operators that the graph needs are older (HardSwish is of 14), and the one that would
 //! gain, Gelu of opset 20, is no faster than its Erf form (133 and 132 µs in ONNX Runtime 1.31.1, 229 and 219 µs in
 //! tract 0.23.9, six 64-channel 16x16 blocks), while converters lag behind. Average pooling with a dilation exists
-//! from opset 19 only, Resize of given axes from 18; a model that has one is written in 19 (IR 9).
+//! from opset 19 only, Resize of given axes from 18; a model that has one is written in 19 (IR 9). A model that carries
+//! operators of the standard domain is written in the version that they are of, and the others in the forms of that
+//! version.
 //!
 //! Names: inputs and outputs keep theirs; the ONNX node that makes a node's result has its path, others of the same
 //! node `path/Operator`; initialisers have the weights' names, `stem.conv.weight`.
 
 mod builder;
+mod carried;
 mod form;
 mod lower;
 mod moves;
@@ -16,12 +19,15 @@ mod norms;
 mod positions;
 mod resample;
 mod sequence;
+mod version;
 
-use crate::onnx_types::value_info;
-use crate::proto::{GraphProto, ModelProto, OperatorSetIdProto};
-use builder::Builder;
+pub(crate) use moves::any_type;
+pub(crate) use version::since;
+
+use crate::proto::ModelProto;
+use builder::{Builder, Shared};
 use lamda_ir::{
-    DType, Dim, ExecError, Graph, Node, Op, ValueId, ValueType, Weights, WeightsError, fold_batch_norm,
+    DType, Dim, ExecError, Graph, Op, ValueId, ValueType, Weights, WeightsError, fold_batch_norm,
 };
 use prost::Message;
 use std::sync::Arc;
@@ -31,10 +37,6 @@ pub const OPSET: i64 = 17;
 
 /// What a file that is written here says of its origin.
 pub(crate) const PRODUCER: &str = "lamda";
-
-/// The version of the standard operators for models with a dilated average pool or an unknown size upsampled to a
-/// known one.
-const NEWER_OPSET: i64 = 19;
 
 /// Protobuf's own limit.
 const MODEL_BYTES: usize = i32::MAX as usize;
@@ -69,6 +71,19 @@ pub enum ExportError {
         /// The input.
         name: String,
     },
+    /// An operator that ONNX has not in the version that the carried operators are of.
+    #[error(
+        "`{path}` needs opset {needed}, and what the model carries is of opset {found}; \
+         convert the model it came from with onnx.version_converter"
+    )]
+    Opset {
+        /// The node.
+        path: String,
+        /// The version that it needs.
+        needed: i64,
+        /// The version of the carried operators.
+        found: i64,
+    },
     /// An attribute of a carried operator that is no ONNX attribute.
     #[error("the attribute `{name}` of `{path}` is not a sound ONNX message; import the model again")]
     Attribute {
@@ -96,35 +111,18 @@ pub fn export(graph: &Graph, weights: &Weights, options: &ExportOptions) -> Resu
         other => ExportError::Fold(other),
     })?;
     check_types(&graph)?;
-    let opset = if graph.nodes().iter().any(|n| is_newer(&graph, n)) { NEWER_OPSET } else { OPSET };
-    let mut builder = Builder::new(&graph, &weights, opset);
-    lower::lower(&mut builder)?;
-    let mut opset_import = vec![OperatorSetIdProto { domain: Some(String::new()), version: Some(opset) }];
-    for node in graph.nodes() {
-        if let Op::Opaque(op) = &node.op
-            && !opset_import.iter().any(|o| o.domain() == op.domain)
-        {
-            opset_import.push(OperatorSetIdProto { domain: Some(op.domain.clone()), version: Some(1) });
-        }
-    }
+    let versions = version::versions(&graph)?;
     let fixed = FixedBatch::new(&graph, options.batch);
-    let values = |list: &[(String, ValueId)]| {
-        list.iter().map(|(name, v)| value_info(name, &fixed.apply(&graph.value(*v).ty))).collect()
-    };
+    let mut builder = Builder::new(&graph, &weights, versions.standard, Shared::new(&graph));
+    lower::lower(&mut builder)?;
+    let (mut proto, shared) = builder.into_graph(graph.inputs().len(), |ty| fixed.apply(ty));
+    proto.initializer.extend(shared.initializers);
     let model = ModelProto {
-        ir_version: Some(if opset > OPSET { 9 } else { 8 }),
+        ir_version: Some(versions.ir),
         producer_name: Some(PRODUCER.to_owned()),
         producer_version: Some(env!("CARGO_PKG_VERSION").to_owned()),
-        opset_import,
-        graph: Some(GraphProto {
-            name: Some(graph.name().to_owned()),
-            node: builder.nodes,
-            initializer: builder.initializers,
-            input: values(graph.inputs()),
-            output: values(graph.outputs()),
-            value_info: builder.value_info,
-            ..Default::default()
-        }),
+        opset_import: versions.imports,
+        graph: Some(proto),
         ..Default::default()
     };
     let bytes = model.encoded_len();
@@ -134,25 +132,24 @@ pub fn export(graph: &Graph, weights: &Weights, options: &ExportOptions) -> Resu
     Ok(model.encode_to_vec())
 }
 
-/// Whether an operator has no form in [`OPSET`].
-fn is_newer(graph: &Graph, node: &Node) -> bool {
-    match &node.op {
-        Op::AvgPool(pool) => pool.window.dilation.iter().any(|&d| d != 1),
-        Op::Upsample(upsample) => {
-            let x = node.inputs.first().and_then(|v| graph.tensor_type(*v));
-            x.is_some_and(|x| resample::scales(upsample, x).is_none())
-        }
-        _ => false,
-    }
-}
-
 fn check_types(graph: &Graph) -> Result<(), ExportError> {
     for (name, id) in graph.inputs() {
         if graph.value(*id).ty == ValueType::Unknown {
             return Err(ExportError::UntypedInput { name: name.clone() });
         }
     }
-    for node in graph.nodes().iter().filter(|n| !matches!(n.op, Op::Opaque(_)) && !moves::any_type(&n.op)) {
+    check_computed(graph)
+}
+
+fn check_computed(graph: &Graph) -> Result<(), ExportError> {
+    for node in graph.nodes() {
+        if let Op::Opaque(op) = &node.op {
+            op.subgraphs().try_for_each(|(_, sub)| check_computed(&sub.graph))?;
+            continue;
+        }
+        if any_type(&node.op) {
+            continue;
+        }
         let whole = whole_numbers(&node.op);
         let taken = node.inputs.iter().enumerate().filter(|(i, _)| Some(*i) != whole);
         let mut types = taken.filter_map(|(_, v)| graph.tensor_type(*v));
@@ -164,7 +161,7 @@ fn check_types(graph: &Graph) -> Result<(), ExportError> {
 }
 
 /// The input that need not be in single precision: ids, and the mask of attention.
-fn whole_numbers(op: &Op) -> Option<usize> {
+pub(crate) fn whole_numbers(op: &Op) -> Option<usize> {
     match op {
         Op::Embedding(_) => Some(0),
         Op::Attention(attention) => attention.places().1,

@@ -1,13 +1,14 @@
 //! The operators that move axes. One that takes several ONNX nodes has its path on the last of them and `path/Operator`
 //! on the others, by which the import tells it from the same nodes written one by one.
 
-use super::builder::{Builder, int, ints, text};
+use super::builder::{Builder, float, int, ints, text};
+use super::lower::finish;
 use crate::onnx_types::{dtype_to_onnx, value_info};
 use lamda_ir::op::{AxisMean, Crop, Extent, Grid, Pad, PadMode, Tokens};
 use lamda_ir::{Dim, Layout, Node, Op, TensorType};
 
 /// Whether an operator takes elements of every type, since it computes nothing with them.
-pub(super) fn any_type(op: &Op) -> bool {
+pub(crate) fn any_type(op: &Op) -> bool {
     matches!(
         op,
         Op::Cast(_)
@@ -49,8 +50,11 @@ pub(super) fn lower(b: &mut Builder<'_>, node: &Node, ty: &TensorType) {
         Op::Pad(op) => pad(b, node, op, first, &x),
         Op::Crop(op) => crop(b, node, op, first, &x),
         Op::DepthToSpace(op) => {
-            let mode = text("mode", if op.crd { "CRD" } else { "DCR" });
-            b.finish(node, "DepthToSpace", &[&x], vec![int("blocksize", op.factor as i64), mode], None);
+            let mut attributes = vec![int("blocksize", op.factor as i64)];
+            if b.since(11) {
+                attributes.push(text("mode", if op.crd { "CRD" } else { "DCR" }));
+            }
+            b.finish(node, "DepthToSpace", &[&x], attributes, None);
         }
         Op::SpaceToDepth(op) => {
             b.finish(node, "SpaceToDepth", &[&x], vec![int("blocksize", op.factor as i64)], None);
@@ -125,14 +129,10 @@ fn grid(b: &mut Builder<'_>, node: &Node, ty: &TensorType, op: Grid, x: &str) {
 }
 
 fn mean(b: &mut Builder<'_>, node: &Node, op: &AxisMean, x: &str) {
-    // From opset 18 on the axes are an input.
-    if b.opset < 18 {
-        let attributes = vec![int("keepdims", 1), ints("axes", op.axes.iter().copied())];
-        b.finish(node, "ReduceMean", &[x], attributes, None);
-    } else {
-        let axes = b.i64s(&op.axes.iter().map(|&a| a as i64).collect::<Vec<_>>());
-        b.finish(node, "ReduceMean", &[x, &axes], vec![int("keepdims", 1)], None);
-    }
+    let axes: Vec<i64> = op.axes.iter().map(|&a| a as i64).collect();
+    let (inputs, mut attributes) = b.listed(x.to_owned(), &[("axes", &axes)], 18);
+    attributes.push(int("keepdims", 1));
+    finish(b, node, "ReduceMean", &inputs, attributes);
 }
 
 fn pad(b: &mut Builder<'_>, node: &Node, op: &Pad, first: usize, x: &str) {
@@ -142,17 +142,21 @@ fn pad(b: &mut Builder<'_>, node: &Node, op: &Pad, first: usize, x: &str) {
         sides[first + i] = front as i64;
         sides[rank + first + i] = behind as i64;
     }
-    let mut inputs = vec![x.to_owned(), b.i64s(&sides)];
+    let (mut inputs, mut attributes) = b.listed(x.to_owned(), &[("pads", &sides)], 11);
     let mode = match op.mode {
         PadMode::Constant(value) => {
-            inputs.push(b.scalar(value as f32));
+            if b.since(11) {
+                inputs.push(b.scalar(value as f32));
+            } else {
+                attributes.push(float("value", value));
+            }
             "constant"
         }
         PadMode::Reflect => "reflect",
         PadMode::Edge => "edge",
     };
-    let inputs: Vec<&str> = inputs.iter().map(String::as_str).collect();
-    b.finish(node, "Pad", &inputs, vec![text("mode", mode)], None);
+    attributes.push(text("mode", mode));
+    finish(b, node, "Pad", &inputs, attributes);
 }
 
 fn crop(b: &mut Builder<'_>, node: &Node, op: &Crop, first: usize, x: &str) {
@@ -160,6 +164,7 @@ fn crop(b: &mut Builder<'_>, node: &Node, op: &Crop, first: usize, x: &str) {
     // An end is counted from behind; nothing cut off is ONNX's largest number.
     let ends: Vec<i64> = op.sides.iter().map(|s| if s.1 == 0 { i64::MAX } else { -(s.1 as i64) }).collect();
     let axes: Vec<i64> = (0..op.sides.len()).map(|i| (first + i) as i64).collect();
-    let (starts, ends, axes) = (b.i64s(&starts), b.i64s(&ends), b.i64s(&axes));
-    b.finish(node, "Slice", &[x, &starts, &ends, &axes], vec![], None);
+    let limits = [("starts", &starts[..]), ("ends", &ends[..]), ("axes", &axes[..])];
+    let (inputs, attributes) = b.listed(x.to_owned(), &limits, 10);
+    finish(b, node, "Slice", &inputs, attributes);
 }

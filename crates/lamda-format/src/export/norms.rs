@@ -3,7 +3,7 @@
 
 use super::ExportError;
 use super::builder::{Builder, float, int, ints};
-use super::lower::refs;
+use super::lower::{limits, refs};
 use super::positions::over_positions;
 use lamda_ir::op::{GroupNorm, InstanceNorm, L2Norm, LocalResponseNorm, SubSpectralNorm};
 use lamda_ir::{Dim, Layout, Node, NodeId, TensorType};
@@ -88,16 +88,12 @@ pub(super) fn l2_norm(b: &mut Builder<'_>, node: &Node, ty: &TensorType, norm: &
         b.finish(node, "LpNormalization", &[&x], vec![int("axis", axis as i64), int("p", 2)], None);
         return;
     }
-    let (mut inputs, mut attributes) = (vec![x.clone()], vec![int("keepdims", 1)]);
-    // From opset 18 on the axes are an input.
-    if b.opset < 18 {
-        attributes.push(ints("axes", [axis]));
-    } else {
-        inputs.push(b.i64s(&[axis as i64]));
-    }
+    let (inputs, mut attributes) = b.listed(x.clone(), &[("axes", &[axis as i64])], 18);
+    attributes.push(int("keepdims", 1));
     let length = b.helper(node, "ReduceL2", &refs(&inputs), attributes);
-    let least = b.scalar(norm.eps as f32);
-    let length = b.helper(node, "Clip", &[&length, &least], vec![]);
+    let (least, attributes) = limits(b, norm.eps, f64::INFINITY);
+    let inputs: Vec<&str> = std::iter::once(&length).chain(&least).map(String::as_str).collect();
+    let length = b.helper(node, "Clip", &inputs, attributes);
     b.finish(node, "Div", &[&x, &length], vec![], None);
 }
 

@@ -1,7 +1,7 @@
 //! Resize by scales, so that the batch needs no number. What makes sizes of an axis of unknown size needs the `axes` of
 //! opset 18, which tract 0.23.9 does not run with a symbolic batch.
 
-use super::builder::{Builder, ints, text};
+use super::builder::{Builder, floats, ints, text};
 use super::lower::refs;
 use lamda_ir::op::{Interpolation, Sizing, Upsample};
 use lamda_ir::{Dim, Node, TensorType};
@@ -42,10 +42,26 @@ pub(super) fn upsample(b: &mut Builder<'_>, node: &Node, ty: &TensorType, upsamp
         }
         (scales, _) => {
             let all: Vec<f32> = [1.0, 1.0].into_iter().chain(scales.unwrap_or_default()).collect();
-            vec![x, String::new(), b.f32s(&all)]
+            if !b.since(11) {
+                return nearest(b, node, x, &all);
+            }
+            // The region of interest may be left out from opset 13 on.
+            let region = if b.since(13) { String::new() } else { b.f32s(&[]) };
+            vec![x, region, b.f32s(&all)]
         }
     };
     b.finish(node, "Resize", &refs(&inputs), attributes, None);
+}
+
+/// Nearest neighbours before opset 11, when coordinates were read in no other way.
+fn nearest(b: &mut Builder<'_>, node: &Node, x: String, scales: &[f32]) {
+    let (mut inputs, mut attributes) = (vec![x], vec![text("mode", "nearest")]);
+    if b.since(9) {
+        inputs.push(b.f32s(scales));
+    } else {
+        attributes.push(floats("scales", scales));
+    }
+    b.finish(node, if b.since(10) { "Resize" } else { "Upsample" }, &refs(&inputs), attributes, None);
 }
 
 #[cfg(test)]

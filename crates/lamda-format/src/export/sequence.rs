@@ -66,6 +66,9 @@ fn layer_norm(
     ty: &TensorType,
     eps: f64,
 ) -> Result<(), ExportError> {
+    if !b.since(17) {
+        return layer_norm_in_parts(b, id, node, ty, eps);
+    }
     let mut inputs = vec![b.plain(node.inputs[0])];
     inputs.extend(b.params(id)?);
     let attributes = vec![int("axis", -1), float("epsilon", eps)];
@@ -81,6 +84,59 @@ fn layer_norm(
     Ok(())
 }
 
+/// What it was written as before opset 17 had an operator for it.
+fn layer_norm_in_parts(
+    b: &mut Builder<'_>,
+    id: NodeId,
+    node: &Node,
+    ty: &TensorType,
+    eps: f64,
+) -> Result<(), ExportError> {
+    let x = b.plain(node.inputs[0]);
+    let axis = ty.channel_axis().unwrap_or(1);
+    let mean = mean(b, node, x.clone(), axis);
+    let centred = b.helper(node, "Sub", &[&x, &mean], vec![]);
+    let deviation = root_mean_square(b, node, &centred, axis, eps);
+    let normal = b.helper(node, "Div", &[&centred, &deviation], vec![]);
+    let params = params_behind(b, id, ty, axis)?;
+    let [weight, bias] = &params[..] else { return Ok(()) };
+    let scaled = b.helper(node, "Mul", &[&normal, weight], vec![]);
+    b.finish(node, "Add", &[&scaled, bias], vec![], None);
+    Ok(())
+}
+
+fn mean(b: &mut Builder<'_>, node: &Node, x: String, axis: usize) -> String {
+    let (inputs, mut attributes) = b.listed(x, &[("axes", &[axis as i64])], 18);
+    attributes.push(int("keepdims", 1));
+    let inputs: Vec<&str> = inputs.iter().map(String::as_str).collect();
+    b.helper(node, "ReduceMean", &inputs, attributes)
+}
+
+/// `sqrt(mean x^2 + eps)`.
+fn root_mean_square(b: &mut Builder<'_>, node: &Node, x: &str, axis: usize, eps: f64) -> String {
+    let square = b.helper(node, "Mul", &[x, x], vec![]);
+    let mean = mean(b, node, square, axis);
+    let eps = b.scalar(eps as f32);
+    let shifted = b.helper(node, "Add", &[&mean, &eps], vec![]);
+    b.helper(node, "Sqrt", &[&shifted], vec![])
+}
+
+/// The weights by channel, stretched over what lies behind.
+fn params_behind(
+    b: &mut Builder<'_>,
+    id: NodeId,
+    ty: &TensorType,
+    axis: usize,
+) -> Result<Vec<String>, ExportError> {
+    let mut made = Vec::new();
+    for spec in b.graph.params(id) {
+        let mut shape = spec.shape.clone();
+        shape.resize(ty.dims().len() - axis, 1);
+        made.push(b.param(id, &spec, &shape)?);
+    }
+    Ok(made)
+}
+
 fn rms_norm(
     b: &mut Builder<'_>,
     id: NodeId,
@@ -90,33 +146,27 @@ fn rms_norm(
 ) -> Result<(), ExportError> {
     let x = b.plain(node.inputs[0]);
     let axis = ty.channel_axis().unwrap_or(1);
-    let square = b.helper(node, "Mul", &[&x, &x], vec![]);
-    let mut attributes = vec![int("keepdims", 1)];
-    let mut inputs = vec![square];
-    // From opset 18 on the axes are an input.
-    if b.opset < 18 {
-        attributes.push(ints("axes", [axis]));
-    } else {
-        inputs.push(b.i64s(&[axis as i64]));
-    }
-    let inputs: Vec<&str> = inputs.iter().map(String::as_str).collect();
-    let mean = b.helper(node, "ReduceMean", &inputs, attributes);
-    let eps = b.scalar(eps as f32);
-    let shifted = b.helper(node, "Add", &[&mean, &eps], vec![]);
-    let root = b.helper(node, "Sqrt", &[&shifted], vec![]);
+    let root = root_mean_square(b, node, &x, axis, eps);
     let normal = b.helper(node, "Div", &[&x, &root], vec![]);
-    let specs = b.graph.params(id);
-    let Some(weight) = specs.first() else { return Ok(()) };
-    let mut shape = weight.shape.clone();
-    shape.resize(ty.dims().len() - axis, 1);
-    let weight = b.param(id, weight, &shape)?;
-    finish(b, node, "Mul", &[normal, weight], vec![]);
+    let params = params_behind(b, id, ty, axis)?;
+    let [weight] = &params[..] else { return Ok(()) };
+    b.finish(node, "Mul", &[&normal, weight], vec![], None);
     Ok(())
 }
 
 /// One size of a value when it runs, as a list of one.
 fn size(b: &mut Builder<'_>, node: &Node, x: &str, axis: i64) -> String {
-    b.helper(node, "Shape", &[x], vec![int("start", axis), int("end", axis + 1)])
+    if b.since(15) {
+        return b.helper(node, "Shape", &[x], vec![int("start", axis), int("end", axis + 1)]);
+    }
+    some_sizes(b, node, x, &[axis])
+}
+
+/// Sizes of a value before opset 15, from which on `Shape` gives a part.
+fn some_sizes(b: &mut Builder<'_>, node: &Node, x: &str, axes: &[i64]) -> String {
+    let shape = b.helper(node, "Shape", &[x], vec![]);
+    let axes = b.i64s(axes);
+    b.helper(node, "Gather", &[&shape, &axes], vec![int("axis", 0)])
 }
 
 fn class_tokens(b: &mut Builder<'_>, id: NodeId, node: &Node, _: ClassTokens) -> Result<(), ExportError> {
@@ -151,12 +201,16 @@ fn positions(
     let rows = match ty.spatial().first() {
         Some(Dim::Known(steps)) if *steps == position.max => table,
         steps => {
-            let end = match steps.and_then(Dim::known) {
-                Some(steps) => b.i64s(&[steps as i64]),
-                None => size(b, node, &x, 1),
-            };
-            let zero = b.i64s(&[0]);
-            b.helper(node, "Slice", &[&table, &zero, &end, &zero], vec![])
+            let zero: &[i64] = &[0];
+            if let Some(steps) = steps.and_then(Dim::known) {
+                let limits = [("starts", zero), ("ends", &[steps as i64]), ("axes", zero)];
+                let (inputs, attributes) = b.listed(table, &limits, 10);
+                let inputs: Vec<&str> = inputs.iter().map(String::as_str).collect();
+                b.helper(node, "Slice", &inputs, attributes)
+            } else {
+                let (end, zero) = (size(b, node, &x, 1), b.i64s(zero));
+                b.helper(node, "Slice", &[&table, &zero, &end, &zero], vec![])
+            }
         }
     };
     finish(b, node, "Add", &[x, rows], vec![]);
@@ -243,7 +297,9 @@ impl Heads<'_, '_, '_> {
             let lowest = self.b.scalar(Attention::LOWEST);
             scores = self.push("Where", &[&seen, &scores, &lowest], vec![]);
         }
-        let weights = self.push("Softmax", &[&scores], vec![int("axis", -1)]);
+        // Before opset 11 axes did not count from the end.
+        let last = if self.b.since(13) { -1 } else { 3 };
+        let weights = self.push("Softmax", &[&scores], vec![int("axis", last)]);
         let mixed = self.push("MatMul", &[&weights, &v], vec![]);
         let joined = self.transpose(&mixed, &turned);
         let shape = self.b.i64s(&[0, 0, heads * width]);
@@ -261,6 +317,13 @@ impl Heads<'_, '_, '_> {
 
     fn push(&mut self, op: &str, inputs: &[&str], attributes: Vec<AttributeProto>) -> String {
         self.b.helper(self.node, op, inputs, attributes)
+    }
+
+    /// An operator whose lists are inputs from a version on.
+    fn listed(&mut self, op: &str, x: String, lists: &[(&str, &[i64])], since: i64) -> String {
+        let (inputs, attributes) = self.b.listed(x, lists, since);
+        let inputs: Vec<&str> = inputs.iter().map(String::as_str).collect();
+        self.push(op, &inputs, attributes)
     }
 
     fn transpose(&mut self, x: &str, perm: &[usize]) -> String {
@@ -298,11 +361,14 @@ impl Heads<'_, '_, '_> {
             if self.b.graph.tensor_type(v).is_some_and(|t| t.dtype != DType::Bool) {
                 mask = self.push("Cast", &[&mask], vec![int("to", i64::from(dtype_to_onnx(DType::Bool)))]);
             }
-            let axes = self.b.i64s(&[1, 2]);
-            self.push("Unsqueeze", &[&mask, &axes], vec![])
+            self.listed("Unsqueeze", mask, &[("axes", &[1, 2])], 13)
         });
         let earlier = self.attention.causal.then(|| {
-            let shape = self.push("Shape", &[scores], vec![int("start", 2)]);
+            let shape = if self.b.since(15) {
+                self.push("Shape", &[scores], vec![int("start", 2)])
+            } else {
+                some_sizes(self.b, self.node, scores, &[2, 3])
+            };
             let all = self.push("ConstantOfShape", &[&shape], vec![truth()]);
             self.push("Trilu", &[&all], vec![int("upper", 0)])
         });
@@ -330,8 +396,7 @@ impl Heads<'_, '_, '_> {
         let (zero, one) = (whole(0), whole(1));
         let place = self.push("Range", &[&zero, &steps, &one], vec![]);
         let place = self.push("Cast", &[&place], vec![int("to", i64::from(dtype_to_onnx(DType::F32)))]);
-        let axes = self.b.i64s(&[1]);
-        let place = self.push("Unsqueeze", &[&place, &axes], vec![]);
+        let place = self.listed("Unsqueeze", place, &[("axes", &[1])], 13);
         let speeds: Vec<f32> = (0..half).map(|i| self.attention.angle(base, 1, i) as f32).collect();
         let speeds = self.b.f32s(&speeds);
         let angles = self.push("Mul", &[&place, &speeds], vec![]);
@@ -341,10 +406,9 @@ impl Heads<'_, '_, '_> {
     /// `[a cos - b sin, b cos + a sin]` of the halves of each head.
     fn turn(&mut self, x: &str, (cos, sin): &(String, String)) -> String {
         let (half, width) = (self.attention.head_width as i64 / 2, self.attention.head_width as i64);
-        let axis = self.b.i64s(&[3]);
         let mut part = |start: i64, end: i64| {
-            let (start, end) = (self.b.i64s(&[start]), self.b.i64s(&[end]));
-            self.push("Slice", &[x, &start, &end, &axis], vec![])
+            let limits = [("starts", &[start][..]), ("ends", &[end]), ("axes", &[3])];
+            self.listed("Slice", x.to_owned(), &limits, 10)
         };
         let (a, b) = (part(0, half), part(half, width));
         let (ac, bs) = (self.push("Mul", &[&a, cos], vec![]), self.push("Mul", &[&b, sin], vec![]));

@@ -1,22 +1,17 @@
 //! Attributes of nodes, read with their types and bounds.
 
-use super::Uncarried;
-use crate::proto::attribute_proto::AttributeType;
 use crate::proto::{AttributeProto, NodeProto};
-use lamda_ir::op::Attribute;
-use prost::Message;
 
 /// The largest kernel, stride, dilation, padding or factor that is taken to be meant; keeps arithmetic from overflow.
 pub(super) const EXTENT: i64 = 1 << 20;
 
 /// Why a node was not translated.
+#[derive(Debug)]
 pub(super) enum Refusal {
     /// It is not sound.
     Malformed(String),
     /// The graph has no operator for it.
     Untranslated(String),
-    /// It reads what could not be translated.
-    Downstream,
     /// Something else is wrong with the file.
     Fatal(super::ImportError),
 }
@@ -43,11 +38,6 @@ pub(super) fn operator_name(node: &NodeProto) -> String {
         "" | "ai.onnx" => node.op_type().to_owned(),
         domain => format!("{domain}.{}", node.op_type()),
     }
-}
-
-/// A node for the list of those that cannot be carried.
-pub(super) fn uncarried(node: &NodeProto, reason: String) -> Uncarried {
-    Uncarried { node: super::source::label(node), operator: operator_name(node), reason }
 }
 
 fn find<'a>(node: &'a NodeProto, name: &str) -> Option<&'a AttributeProto> {
@@ -120,18 +110,4 @@ pub(super) fn axis(axis: i64, rank: usize) -> Result<usize, Refusal> {
         Ok(a) if a < rank => Ok(a),
         _ => malformed(format!("axis {axis} of a value of rank {rank}")),
     }
-}
-
-/// All attributes of a node, to be carried.
-pub(super) fn carried(node: &NodeProto) -> Vec<(String, Attribute)> {
-    let value = |a: &AttributeProto| match a.r#type() {
-        AttributeType::Int => Attribute::Int(a.i()),
-        AttributeType::Float => Attribute::Float(a.f()),
-        AttributeType::String => Attribute::Bytes(a.s().to_vec()),
-        AttributeType::Ints => Attribute::Ints(a.ints.clone()),
-        AttributeType::Floats => Attribute::Floats(a.floats.clone()),
-        AttributeType::Strings => Attribute::Strings(a.strings.clone()),
-        other => Attribute::Message { kind: other as i32, bytes: a.encode_to_vec() },
-    };
-    node.attribute.iter().map(|a| (a.name().to_owned(), value(a))).collect()
 }

@@ -1,127 +1,169 @@
-//! Operators without a word in the graph: carried whole, when their inputs are values and nothing inside them reads a
-//! name from outside.
+//! Operators without a word in the graph: carried whole, with what they read as nodes and the graphs inside them.
 
-use super::ImportError;
-use super::attribute::{Refusal, axis, carried, ints};
+use super::attribute::{Refusal, operator_name};
 use super::convert::{Bound, Converter};
-use super::source::{captures, is_standard};
-use crate::export::OPSET;
-use crate::onnx_types::type_from_onnx;
-use crate::proto::NodeProto;
-use lamda_ir::op::Opaque;
-use lamda_ir::{Dim, Layout, TensorType, ValueId, ValueType};
-use std::collections::HashSet;
+use super::source::{is_standard, label};
+use super::{ImportError, raw};
+use crate::proto::attribute_proto::AttributeType;
+use crate::proto::{AttributeProto, NodeProto};
+use lamda_ir::op::{Attribute, Opaque};
+use lamda_ir::{DType, Layout, RawTensor, TensorType, ValueId, ValueType};
+use prost::Message;
 
-/// Operators whose output has the type of their first input.
-const SAME_TYPE: [&str; 27] = [
-    "Abs",
-    "Celu",
-    "Ceil",
-    "Clip",
-    "Cos",
-    "Elu",
-    "Erf",
-    "Exp",
-    "Floor",
-    "Gelu",
-    "HardSigmoid",
-    "InstanceNormalization",
-    "LRN",
-    "Log",
-    "LogSoftmax",
-    "LpNormalization",
-    "Mish",
-    "Neg",
-    "Reciprocal",
-    "Round",
-    "Selu",
-    "Sign",
-    "Sin",
-    "Softmax",
-    "Softplus",
-    "Softsign",
-    "Sqrt",
-];
+/// From this version of the standard operators on, `Unsqueeze` takes its axes as an input.
+const AXES_ARE_INPUTS: i64 = 13;
 
 impl<'a> Converter<'a> {
-    /// Carries a node; `false` when it cannot be.
-    pub(super) fn carry(&mut self, node: &'a NodeProto) -> Result<bool, ImportError> {
-        let Some(inputs) = self.carried_inputs(node) else { return Ok(false) };
-        let mut taken = HashSet::new();
-        for attribute in &node.attribute {
-            attribute.g.iter().chain(&attribute.graphs).for_each(|g| captures(g, &mut taken));
+    /// Carries a node. One without outputs computes nothing and is left out.
+    pub(super) fn carry(&mut self, node: &'a NodeProto) -> Result<(), ImportError> {
+        if node.output.iter().all(String::is_empty) {
+            return Ok(());
         }
-        // Outputs that are left out have no name, and the graph has no word for them.
-        if !taken.is_empty() || node.output.is_empty() || node.output.iter().any(String::is_empty) {
-            return Ok(false);
-        }
-        let mut outputs = Vec::with_capacity(node.output.len());
-        for name in &node.output {
-            outputs.push(self.output_type(node, name, &inputs)?);
-        }
-        let op = Opaque {
-            domain: node.domain().to_owned(),
-            name: node.op_type().to_owned(),
-            attributes: carried(node),
-            inputs: vec![true; inputs.len()],
-            outputs: vec![true; outputs.len()],
-            types: outputs.into_iter().map(Some).collect(),
-        };
-        let id = match self.add(node, op, &inputs) {
-            Ok(id) => id,
-            Err(Refusal::Fatal(error)) => return Err(error),
-            Err(_) => return Ok(false),
-        };
-        for (i, v) in self.graph.node(id).outputs.clone().into_iter().enumerate() {
-            self.bind_output(node, i, v);
-        }
-        if is_standard(node) && self.source.opset != OPSET {
-            let message =
-                format!("carried as of opset {}, and written as of opset {OPSET}", self.source.opset);
-            self.note(node, message);
-        }
-        Ok(true)
-    }
-
-    fn carried_inputs(&self, node: &NodeProto) -> Option<Vec<ValueId>> {
         let given = node.input.iter().rposition(|name| !name.is_empty()).map_or(0, |last| last + 1);
-        let value = |name: &String| match self.get(name) {
-            Ok(Bound::Value(v)) => Some(v),
-            _ => None,
+        let mut inputs = Vec::with_capacity(given);
+        for name in node.input[..given].iter().filter(|name| !name.is_empty()) {
+            inputs.push(self.carried_value(name)?);
+        }
+        let path = self.path(node);
+        let mut attributes = Vec::with_capacity(node.attribute.len());
+        for a in &node.attribute {
+            let value = match (kind(a), &a.g) {
+                (AttributeType::Graph, Some(g)) => {
+                    Attribute::Graph(Box::new(self.subgraph(node, &path, a.name(), g, &mut inputs)?))
+                }
+                _ => attribute(node, a)?,
+            };
+            attributes.push((a.name().to_owned(), value));
+        }
+        let mut op = Opaque {
+            domain: if is_standard(node) { String::new() } else { node.domain().to_owned() },
+            name: node.op_type().to_owned(),
+            attributes,
+            inputs: node.input[..given].iter().map(|name| !name.is_empty()).collect(),
+            outputs: node.output.iter().map(|name| !name.is_empty()).collect(),
+            types: Vec::new(),
         };
-        node.input[..given].iter().map(value).collect()
+        op.types = self.declared(node, &op, &inputs);
+        let made = self.carried(path, op, &inputs).map_err(|reason| ImportError::Node {
+            node: label(node),
+            operator: operator_name(node),
+            reason,
+        })?;
+        let named = node.output.iter().filter(|name| !name.is_empty());
+        self.bound.extend(named.map(String::as_str).zip(made.into_iter().map(Bound::Value)));
+        Ok(())
     }
 
-    fn output_type(
-        &self,
-        node: &NodeProto,
-        name: &str,
+    /// Adds a carried operator and returns what it makes.
+    pub(super) fn carried(
+        &mut self,
+        path: String,
+        op: Opaque,
         inputs: &[ValueId],
-    ) -> Result<ValueType, ImportError> {
-        let first = inputs.first().map(|v| &self.graph.value(*v).ty);
-        if let Some(ValueType::Tensor(t)) = first.filter(|_| is_standard(node) && node.output.len() == 1) {
-            if SAME_TYPE.contains(&node.op_type()) {
-                return Ok(ValueType::Tensor(t.clone()));
-            }
-            if let Some(turned) = transposed(node, t) {
-                return Ok(ValueType::Tensor(turned));
-            }
+    ) -> Result<Vec<ValueId>, String> {
+        let version = self.source.version(&op.domain);
+        self.made.opsets.insert(op.domain.clone(), version);
+        match self.add_at(path.clone(), path, op, inputs) {
+            Ok(id) => Ok(self.graph.node(id).outputs.clone()),
+            Err(Refusal::Fatal(error)) => Err(error.to_string()),
+            Err(Refusal::Malformed(reason) | Refusal::Untranslated(reason)) => Err(reason),
         }
-        let fault = |reason| ImportError::Type { name: name.to_owned(), reason };
-        type_from_onnx(self.source.types.get(name).copied()).map_err(fault)
+    }
+
+    /// The value of the graph for a name of the file, of the shape that it has there.
+    pub(super) fn carried_value(&mut self, name: &str) -> Result<ValueId, ImportError> {
+        if let Some(constant) = self.source.constants.get(name) {
+            return self.constant_node(name, *constant);
+        }
+        match self.bound.get(name) {
+            Some(Bound::Value(v)) => Ok(*v),
+            Some(Bound::Pooled(v, rank)) => self.unpool(*v, *rank),
+            None => Err(ImportError::Dangling { node: "a node".to_owned(), value: name.to_owned() }),
+        }
+    }
+
+    /// A pooled value with its axes of 1.
+    fn unpool(&mut self, v: ValueId, rank: usize) -> Result<ValueId, ImportError> {
+        if let Some(made) = self.unpooled.get(&(v, rank)) {
+            return Ok(*made);
+        }
+        let axes: Vec<i64> = (2..rank as i64).collect();
+        let producer = self.graph.value(v).producer.map(|id| self.graph.node(id).path.clone());
+        let stem = producer.unwrap_or_else(|| "input".to_owned());
+        let mut op = Opaque::new("Unsqueeze", 1);
+        let mut inputs = vec![v];
+        if self.source.opset < AXES_ARE_INPUTS {
+            op.attributes.push(("axes".to_owned(), Attribute::Ints(axes)));
+        } else {
+            let bytes = axes.iter().flat_map(|a| a.to_le_bytes()).collect();
+            let value = RawTensor::new(DType::I64, vec![axes.len()], bytes);
+            let path = self.part(&format!("{stem}.axes"));
+            inputs.push(self.add_constant(path, value, "axes")?);
+            op.inputs.push(true);
+        }
+        if let Some(t) = self.graph.tensor_type(v) {
+            let mut dims = t.dims().to_vec();
+            dims.resize(rank, lamda_ir::Dim::Known(1));
+            let ty = TensorType::new(t.dtype, Layout::of_input(t.dtype, rank), dims);
+            op.types = vec![Some(ValueType::Tensor(ty))];
+        }
+        let path = self.part(&format!("{stem}.unsqueeze"));
+        let made = self.carried(path.clone(), op, &inputs).map_err(|reason| ImportError::Node {
+            node: path,
+            operator: "Unsqueeze".to_owned(),
+            reason,
+        })?;
+        let made = made.first().copied().unwrap_or(v);
+        self.unpooled.insert((v, rank), made);
+        Ok(made)
     }
 }
 
-fn transposed(node: &NodeProto, t: &TensorType) -> Option<TensorType> {
-    let dims = t.shape.as_ref().filter(|_| node.op_type() == "Transpose")?;
-    let reversed: Vec<i64> = (0..dims.len() as i64).rev().collect();
-    let perm = ints(node, "perm").unwrap_or(&reversed);
-    let shape: Vec<Dim> =
-        perm.iter().map(|&p| dims.get(axis(p, dims.len()).ok()?).cloned()).collect::<Option<_>>()?;
-    let layout = match (t.layout, perm) {
-        (Layout::Signal, [0, 2, 1]) => Layout::Sequence,
-        (Layout::Sequence, [0, 2, 1]) => Layout::Signal,
-        _ => Layout::Plain,
-    };
-    Some(TensorType::new(t.dtype, layout, shape))
+/// What kind an attribute is; the first files did not say.
+fn kind(a: &AttributeProto) -> AttributeType {
+    match a.r#type() {
+        AttributeType::Undefined if a.f.is_some() => AttributeType::Float,
+        AttributeType::Undefined if a.i.is_some() => AttributeType::Int,
+        AttributeType::Undefined if a.s.is_some() => AttributeType::String,
+        AttributeType::Undefined if a.t.is_some() => AttributeType::Tensor,
+        AttributeType::Undefined if a.g.is_some() => AttributeType::Graph,
+        AttributeType::Undefined if !a.floats.is_empty() => AttributeType::Floats,
+        AttributeType::Undefined if !a.ints.is_empty() => AttributeType::Ints,
+        AttributeType::Undefined if !a.strings.is_empty() => AttributeType::Strings,
+        known => known,
+    }
+}
+
+fn attribute(node: &NodeProto, a: &AttributeProto) -> Result<Attribute, ImportError> {
+    Ok(match kind(a) {
+        AttributeType::Int => Attribute::Int(a.i()),
+        AttributeType::Float => Attribute::Float(a.f()),
+        AttributeType::String => Attribute::Bytes(a.s().to_vec()),
+        AttributeType::Ints => Attribute::Ints(a.ints.clone()),
+        AttributeType::Floats => Attribute::Floats(a.floats.clone()),
+        AttributeType::Strings => Attribute::Strings(a.strings.clone()),
+        AttributeType::Tensor => {
+            let name = format!("{} of {}", a.name(), label(node));
+            match a.t.as_ref().map(|t| raw::raw(&name, t)).transpose()?.flatten() {
+                Some(tensor) => Attribute::Tensor(tensor),
+                None => message(a),
+            }
+        }
+        AttributeType::Graphs => {
+            let mut taken = Vec::new();
+            a.graphs.iter().for_each(|g| super::source::captures(g, &mut taken));
+            if !taken.is_empty() {
+                let what = "a list of graphs that read from around them as one attribute";
+                return Err(ImportError::Feature { what, hint: "give each an attribute of its own" });
+            }
+            message(a)
+        }
+        _ => message(a),
+    })
+}
+
+/// An attribute that the graph has no kind for.
+fn message(a: &AttributeProto) -> Attribute {
+    let plain = AttributeProto { name: None, doc_string: None, ..a.clone() };
+    Attribute::Message { kind: kind(a) as i32, bytes: plain.encode_to_vec() }
 }

@@ -3,16 +3,21 @@
 //! A pooled value `[N, C, 1, 1]` is the vector `[N, C]` of the graph: it is bound as [`Bound::Pooled`] and becomes the
 //! vector itself where the file flattens it, or joins a map where the file multiplies one by it.
 
-use super::attribute::{Refusal, float, malformed, operator_name, text, uncarried, untranslated};
+use super::attribute::{Refusal, float, malformed, operator_name, text, untranslated};
 use super::function::plain_function;
 use super::fuse::{Group, Groups, groups, is_hard_sigmoid};
+use super::path::path;
 use super::source::{Source, is_standard, label};
-use super::{ImportError, Imported, Note, Uncarried};
+use super::{ImportError, Imported, Note};
+use crate::export::{any_type, since, whole_numbers};
 use crate::onnx_types::{is_denoted, too_large, type_from_onnx};
 use crate::proto::NodeProto;
-use lamda_ir::op::{Activation, Arithmetic, Dropout};
-use lamda_ir::{DType, Graph, Layout, NodeId, Op, OpError, TensorType, ValueId, ValueType, Weights};
-use std::collections::{HashMap, HashSet};
+use lamda_ir::op::{Activation, Arithmetic, Dropout, Parameter};
+use lamda_ir::{
+    DType, Graph, Layout, NodeId, Op, OpError, Patch, TensorType, ValueId, ValueType, Weights,
+    canonical_order,
+};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 /// What a name of the file stands for.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -21,83 +26,138 @@ pub(super) enum Bound {
     Value(ValueId),
     /// A vector of the graph that in the file has axes of 1 behind it, and its rank there.
     Pooled(ValueId, usize),
-    /// What an untranslated node would make.
-    Failed,
 }
 
 pub(super) struct Converter<'a> {
     pub(super) source: &'a Source<'a>,
     pub(super) graph: Graph,
-    pub(super) weights: Weights,
-    pub(super) notes: Vec<Note>,
+    pub(super) made: Made,
+    /// What the paths of this graph's weights begin with; empty for the model itself.
+    pub(super) prefix: String,
+    /// Nodes of the graph for constants of the file, by the constants' identities.
+    pub(super) constants: HashMap<usize, ValueId>,
+    /// Pooled values in the rank that they have in the file.
+    pub(super) unpooled: HashMap<(ValueId, usize), ValueId>,
     /// Values that are read in another way than they were made.
     pub(super) read_as: HashMap<(ValueId, Layout), ValueId>,
-    /// Where weights lie, by the names of their tensors.
-    pub(super) stored: HashMap<(Vec<&'a str>, String), String>,
+    pub(super) bound: HashMap<&'a str, Bound>,
+    /// Whether the operator at hand has its sequence transposed around it.
+    pub(super) over_steps: bool,
+    paths: HashSet<String>,
+    repeats: HashMap<String, usize>,
+    /// Paths in the order in which they were taken.
+    taken: Vec<String>,
+}
+
+/// What is made for a model and all graphs inside its nodes together.
+#[derive(Default)]
+pub(super) struct Made {
+    pub(super) weights: Weights,
+    pub(super) notes: Vec<Note>,
+    /// Where weights lie, by the tensors that they are made of.
+    pub(super) stored: HashMap<(Vec<String>, String), String>,
+    /// Constants that are parameters, by their identities: where their elements lie, and what each node of theirs is.
+    pub(super) parameters: HashMap<usize, (String, Parameter)>,
     /// How many elements of weights may still be made: one constant may be the weight of many nodes.
     pub(super) budget: usize,
     /// The paths under which weights lie.
     pub(super) stems: HashSet<String>,
-    /// Whether the operator at hand has its sequence transposed around it.
-    pub(super) over_steps: bool,
-    bound: HashMap<&'a str, Bound>,
-    uncarried: Vec<Uncarried>,
-    paths: HashSet<String>,
-    repeats: HashMap<String, usize>,
+    /// The versions of the domains of carried operators.
+    pub(super) opsets: BTreeMap<String, i64>,
+    /// How many nodes the graph lies in.
+    pub(super) depth: usize,
 }
 
 impl<'a> Converter<'a> {
-    /// `budget` is how many elements of weights may be made.
-    pub(super) fn new(source: &'a Source<'a>, budget: usize) -> Converter<'a> {
+    pub(super) fn new(source: &'a Source<'a>, made: Made) -> Converter<'a> {
         Converter {
             source,
             graph: Graph::new(source.graph.name()),
-            weights: Weights::new(),
-            notes: Vec::new(),
+            made,
+            prefix: String::new(),
+            constants: HashMap::new(),
+            unpooled: HashMap::new(),
             read_as: HashMap::new(),
-            stored: HashMap::new(),
-            budget,
-            stems: HashSet::new(),
-            over_steps: false,
             bound: HashMap::new(),
-            uncarried: Vec::new(),
+            over_steps: false,
             paths: HashSet::new(),
             repeats: HashMap::new(),
+            taken: Vec::new(),
         }
     }
 
+    /// The model.
     pub(super) fn run(mut self) -> Result<Imported, ImportError> {
         self.inputs()?;
+        self.nodes()?;
+        self.outputs()?;
+        // Attempts that were given up.
+        if canonical_order(&self.graph).len() < self.graph.nodes().len() {
+            let rebuilt = Patch::new().apply(&self.graph);
+            self.graph = rebuilt.map_err(|e| ImportError::Malformed { reason: e.to_string() })?.0;
+        }
+        let mut domains = HashSet::new();
+        carried_domains(&self.graph, &mut domains);
+        let versions: Vec<(String, i64)> =
+            self.made.opsets.into_iter().filter(|(domain, _)| domains.contains(domain)).collect();
+        versions.into_iter().for_each(|(domain, version)| self.graph.set_opset(domain, version));
+        Ok(Imported { graph: self.graph, weights: self.made.weights, notes: self.made.notes })
+    }
+
+    /// Every node, translated where it can be and carried where it cannot.
+    pub(super) fn nodes(&mut self) -> Result<(), ImportError> {
         let Groups { by_last, inside } = groups(self.source);
         let source = self.source;
         for (i, node) in source.nodes.iter().enumerate().filter(|(i, _)| !inside[*i]) {
-            let Some((group, members)) = by_last.get(&i) else {
-                self.one(node)?;
-                continue;
-            };
-            match self.group(node, group) {
-                Ok(()) => {}
-                // What is no group after all is its nodes one by one.
-                Err(Refusal::Untranslated(_) | Refusal::Downstream) => {
-                    for &member in members {
-                        self.one(source.nodes[member])?;
-                    }
-                    self.one(node)?;
+            if let Some((group, members)) = by_last.get(&i) {
+                let mark = self.mark();
+                match self.group(node, group) {
+                    Ok(()) => continue,
+                    Err(Refusal::Fatal(error)) => return Err(error),
+                    // What is no group after all is its nodes one by one.
+                    Err(_) => self.give_back(mark),
                 }
-                Err(refusal) => self.refused(node, refusal)?,
+                for &member in members {
+                    self.translate(source.nodes[member])?;
+                }
             }
+            self.translate(node)?;
         }
-        if !self.uncarried.is_empty() {
-            return Err(ImportError::Unsupported(self.uncarried));
-        }
-        self.outputs()?;
-        Ok(Imported { graph: self.graph, weights: self.weights, notes: self.notes })
+        Ok(())
     }
 
-    fn inputs(&mut self) -> Result<(), ImportError> {
+    /// A node by itself.
+    pub(super) fn translate(&mut self, node: &'a NodeProto) -> Result<(), ImportError> {
+        let mark = self.mark();
+        if self.source.is_translated() && is_standard(node) && self.is_typed(node) {
+            match self.node(node) {
+                Ok(()) => return Ok(()),
+                Err(Refusal::Fatal(error)) => return Err(error),
+                Err(Refusal::Malformed(reason)) => {
+                    return Err(ImportError::Node {
+                        node: label(node),
+                        operator: operator_name(node),
+                        reason,
+                    });
+                }
+                Err(Refusal::Untranslated(_)) => self.give_back(mark),
+            }
+        }
+        self.carry(node)
+    }
+
+    /// Whether the ranks of all that a node computes with are known.
+    fn is_typed(&self, node: &NodeProto) -> bool {
+        let known = |name: &String| match self.bound.get(name.as_str()) {
+            Some(Bound::Value(v)) => self.graph.tensor_type(*v).is_some_and(|t| t.shape.is_some()),
+            _ => true,
+        };
+        node.op_type() == "Identity" || node.input.iter().all(known)
+    }
+
+    /// The inputs that are the graph's own.
+    pub(super) fn inputs(&mut self) -> Result<(), ImportError> {
         let source = self.source;
-        let products = source.nodes.iter().filter(|n| n.op_type() == "MatMul");
-        let multiplied: HashSet<&str> = products.flat_map(|n| &n.input).map(String::as_str).collect();
         let turned = source.only_turned();
         for input in source.inputs() {
             let fault = |reason| ImportError::Type { name: input.name().to_owned(), reason };
@@ -106,7 +166,8 @@ impl<'a> Converter<'a> {
             if let ValueType::Tensor(t) = &mut ty
                 && t.layout == Layout::Signal
                 && input.r#type.as_ref().is_none_or(|ty| !is_denoted(ty))
-                && (multiplied.contains(input.name()) || turned.contains(input.name()))
+                && (source.readers(input.name()).any(|n| n.op_type() == "MatMul")
+                    || turned.contains(input.name()))
             {
                 t.layout = Layout::Sequence;
             }
@@ -123,59 +184,12 @@ impl<'a> Converter<'a> {
         Ok(())
     }
 
-    fn outputs(&mut self) -> Result<(), ImportError> {
+    /// The outputs, of the ranks that they have in the file.
+    pub(super) fn outputs(&mut self) -> Result<(), ImportError> {
         let source = self.source;
         for output in &source.graph.output {
-            let name = output.name();
-            match self.bound.get(name) {
-                Some(Bound::Value(v)) => self.graph.add_output(name, *v),
-                Some(Bound::Pooled(v, rank)) => {
-                    let message = format!("the output is [N, C] here and has rank {rank} in the file");
-                    self.notes.push(Note { node: name.to_owned(), message });
-                    self.graph.add_output(name, *v);
-                }
-                _ => {
-                    let (what, hint) = ("an output that is constant", "export it without that output");
-                    return Err(ImportError::Feature { what, hint });
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// A node by itself.
-    pub(super) fn one(&mut self, node: &'a NodeProto) -> Result<(), ImportError> {
-        let done = if is_standard(node) {
-            self.node(node)
-        } else {
-            untranslated("the graph has no operator for it")
-        };
-        match done {
-            Ok(()) => Ok(()),
-            Err(refusal) => self.refused(node, refusal),
-        }
-    }
-
-    fn refused(&mut self, node: &'a NodeProto, refusal: Refusal) -> Result<(), ImportError> {
-        let reason = match refusal {
-            Refusal::Fatal(error) => return Err(error),
-            Refusal::Malformed(reason) => {
-                return Err(ImportError::Node { node: label(node), operator: operator_name(node), reason });
-            }
-            Refusal::Downstream => None,
-            Refusal::Untranslated(reason) => Some(reason),
-        };
-        let carried = reason.is_some() && self.carry(node)?;
-        if !carried {
-            // What only waits for another node is not a fault of its own.
-            let constant = node.input.iter().any(|name| self.source.constants.contains_key(name.as_str()));
-            let waits = node.input.iter().any(|name| self.bound.get(name.as_str()) == Some(&Bound::Failed));
-            if constant || !waits {
-                self.uncarried.extend(reason.map(|reason| uncarried(node, reason)));
-            }
-            for name in node.output.iter().filter(|o| !o.is_empty()) {
-                self.bound.insert(name, Bound::Failed);
-            }
+            let v = self.carried_value(output.name())?;
+            self.graph.add_output(output.name(), v);
         }
         Ok(())
     }
@@ -193,8 +207,9 @@ impl<'a> Converter<'a> {
             Group::Sequence(ref group) => self.sequence_group(node, group),
             Group::Grouped(found) => self.grouped(node, found),
             Group::SubSpectral(found) => self.sub_spectral(node, found),
-            Group::L2 { x, least, reduce } => self.l2_norm(node, x, least, reduce),
+            Group::L2 { x, clip, reduce } => self.l2_norm(node, x, clip, reduce),
             Group::Steps { turn, inner } => self.steps(turn, inner, node),
+            Group::Softmax { x, axis, log } => self.softmax_over(node, self.get(x)?, axis, log),
             Group::Biased { conv, summand } => self.conv(conv, node, Some(summand)),
             Group::Moves { ref nodes } => self.moves(nodes),
         }
@@ -234,6 +249,14 @@ impl<'a> Converter<'a> {
             "Dropout" => return self.dropout(node),
             "Identity" => {
                 let x = self.input(node, 0)?;
+                // An output's type that only the file knows is declared by a node of its own.
+                if let Bound::Value(v) = x
+                    && self.graph.value(v).ty == ValueType::Unknown
+                    && self.prefix.is_empty()
+                    && node.output.first().is_some_and(|name| self.source.is_output(name))
+                {
+                    return untranslated("only the file says what type it has");
+                }
                 return self.identity(node, x);
             }
             "Relu" => Activation::Relu,
@@ -258,10 +281,6 @@ impl<'a> Converter<'a> {
 
     fn pointwise(&mut self, node: &'a NodeProto, function: Activation, x: Bound) -> Result<(), Refusal> {
         let (v, rank) = self.either(x)?;
-        // Only f32 is written again; what is of another type is carried.
-        if self.graph.tensor_type(v).is_some_and(|t| t.dtype != DType::F32) {
-            return untranslated("its elements are not f32");
-        }
         let id = self.add(node, function, &[v])?;
         self.bind_like(node, id, rank)
     }
@@ -356,13 +375,12 @@ impl<'a> Converter<'a> {
     /// What a name stands for.
     pub(super) fn get(&self, name: &str) -> Result<Bound, Refusal> {
         match self.bound.get(name) {
-            Some(Bound::Failed) => Err(Refusal::Downstream),
             Some(bound) => Ok(*bound),
             None if self.source.constants.contains_key(name) => {
                 untranslated(format!("it computes with the constant `{name}`"))
             }
             None if name.is_empty() => malformed("an input is missing"),
-            None => untranslated(format!("it reads `{name}`, an output that has no word in the graph")),
+            None => untranslated(format!("it reads `{name}`, which has no word in the graph")),
         }
     }
 
@@ -371,7 +389,6 @@ impl<'a> Converter<'a> {
         match bound {
             Bound::Value(v) => Ok((v, None)),
             Bound::Pooled(v, rank) => Ok((v, Some(rank))),
-            Bound::Failed => Err(Refusal::Downstream),
         }
     }
 
@@ -396,12 +413,11 @@ impl<'a> Converter<'a> {
         match bound {
             Bound::Value(v) => self.graph.tensor_type(v).map_or(0, |t| t.dims().len()),
             Bound::Pooled(_, rank) => rank,
-            Bound::Failed => 0,
         }
     }
 
     /// A constant of one number; `None` for other constants and for values.
-    pub(super) fn scalar(&self, name: &str) -> Result<Option<f32>, ImportError> {
+    pub(super) fn scalar(&self, name: &str) -> Result<Option<f32>, Refusal> {
         let Some(constant) = self.source.constants.get(name).filter(|c| c.is_single()) else {
             return Ok(None);
         };
@@ -409,29 +425,46 @@ impl<'a> Converter<'a> {
     }
 
     /// Constant integers; `None` for values.
-    pub(super) fn integers(&self, name: &str) -> Result<Option<Vec<i64>>, ImportError> {
+    pub(super) fn integers(&self, name: &str) -> Result<Option<Vec<i64>>, Refusal> {
         self.source.constants.get(name).map(|c| c.i64s(name)).transpose()
     }
 
     /// A node's path: its name without the operator at its end, unique.
     pub(super) fn path(&mut self, node: &NodeProto) -> String {
         let name = node.name().strip_suffix(node.op_type()).and_then(|s| s.strip_suffix('/'));
-        let stem = match name.unwrap_or(node.name()) {
-            "" => node.op_type().to_lowercase(),
-            name => name.to_owned(),
-        };
+        let mut stem = path(name.unwrap_or(node.name()));
+        if stem.is_empty() {
+            stem = path(&node.op_type().to_lowercase());
+        }
         self.part(&stem)
     }
 
     /// A path that is free, near the given one.
     pub(super) fn part(&mut self, stem: &str) -> String {
+        let stem = if stem.is_empty() { "node" } else { stem };
         let mut path = stem.to_owned();
         while !self.paths.insert(path.clone()) {
             let n = self.repeats.entry(stem.to_owned()).or_insert(0);
             *n += 1;
             path = format!("{stem}_{n}");
         }
+        self.taken.push(path.clone());
         path
+    }
+
+    /// How many paths and nodes there are.
+    pub(super) fn mark(&self) -> (usize, usize) {
+        (self.taken.len(), self.graph.nodes().len())
+    }
+
+    /// Gives back the paths taken since `mark` that no node added since has.
+    pub(super) fn give_back(&mut self, mark: (usize, usize)) {
+        let (taken, nodes) = mark;
+        for path in self.taken.split_off(taken) {
+            if !self.graph.nodes()[nodes..].iter().any(|n| n.path == path) {
+                self.paths.remove(&path);
+            }
+        }
     }
 
     /// Adds a node without weights.
@@ -445,6 +478,11 @@ impl<'a> Converter<'a> {
         self.add_at(path.clone(), path, op, inputs)
     }
 
+    /// The path of weights for a path of this graph.
+    pub(super) fn under(&self, path: &str) -> String {
+        format!("{}{path}", self.prefix)
+    }
+
     /// Adds a node at a path that is free.
     pub(super) fn add_at(
         &mut self,
@@ -454,6 +492,8 @@ impl<'a> Converter<'a> {
         inputs: &[ValueId],
     ) -> Result<NodeId, Refusal> {
         let op = op.into();
+        let weights = if weights == path { self.under(&path) } else { weights };
+        self.has_form(&op, inputs)?;
         let id = match self.graph.add_shared(path, weights, op, inputs) {
             Ok(id) => id,
             Err(OpError::NotATensor | OpError::UnknownDim { .. }) => {
@@ -471,6 +511,25 @@ impl<'a> Converter<'a> {
             }
         }
         Ok(id)
+    }
+
+    /// Refuses an operator that could not be written again: it would compute in another type than `f32`, or the version
+    /// of the file lacks what it is made of.
+    fn has_form(&self, op: &Op, inputs: &[ValueId]) -> Result<(), Refusal> {
+        if matches!(op, Op::Opaque(_)) {
+            return Ok(());
+        }
+        let types: Vec<&TensorType> = inputs.iter().filter_map(|v| self.graph.tensor_type(*v)).collect();
+        let whole = whole_numbers(op);
+        let computed = types.iter().enumerate().filter(|(i, _)| Some(*i) != whole && !any_type(op));
+        if let Some(found) = computed.map(|(_, t)| t.dtype).find(|t| *t != DType::F32) {
+            return untranslated(format!("it computes in {}", found.word()));
+        }
+        let needed = since(op, &types);
+        if self.source.opset < needed {
+            return untranslated(format!("its operator has no form before opset {needed}"));
+        }
+        Ok(())
     }
 
     /// Lets the first output of a node of the file be a bound value.
@@ -503,6 +562,16 @@ impl<'a> Converter<'a> {
     }
 
     pub(super) fn note(&mut self, node: &NodeProto, message: impl Into<String>) {
-        self.notes.push(Note { node: label(node), message: message.into() });
+        self.made.notes.push(Note { node: label(node), message: message.into() });
+    }
+}
+
+/// The domains of all carried operators, also inside nodes.
+fn carried_domains(graph: &Graph, found: &mut HashSet<String>) {
+    for node in graph.nodes() {
+        if let Op::Opaque(op) = &node.op {
+            found.insert(op.domain.clone());
+            op.subgraphs().for_each(|(_, sub)| carried_domains(&sub.graph, found));
+        }
     }
 }

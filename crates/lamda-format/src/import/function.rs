@@ -1,7 +1,7 @@
 //! Functions of one value that need more than their operator's name: limits, slopes, an axis.
 
 use super::attribute::{Refusal, axis, float, int, shortest, untranslated};
-use super::convert::Converter;
+use super::convert::{Bound, Converter};
 use super::layer::by_channel;
 use crate::proto::NodeProto;
 use lamda_ir::op::{Activation, PRelu, Softmax};
@@ -69,7 +69,7 @@ impl<'a> Converter<'a> {
 
     pub(super) fn softmax(&mut self, node: &'a NodeProto) -> Result<(), Refusal> {
         let x = self.input(node, 0)?;
-        let (v, pooled) = self.either(x)?;
+        let (v, _) = self.either(x)?;
         let ty = self.ty(v)?;
         let rank = self.rank(x);
         let modern = self.source.opset >= 13;
@@ -78,12 +78,25 @@ impl<'a> Converter<'a> {
         if !modern && ty.dims().iter().skip(along + 1).any(|d| *d != Dim::Known(1)) {
             return untranslated("it is over several axes at once");
         }
+        self.softmax_over(node, x, along, node.op_type() == "LogSoftmax")
+    }
+
+    /// Softmax over one axis of a value.
+    pub(super) fn softmax_over(
+        &mut self,
+        node: &'a NodeProto,
+        x: Bound,
+        along: usize,
+        log: bool,
+    ) -> Result<(), Refusal> {
+        let (v, pooled) = self.either(x)?;
+        let ty = self.ty(v)?;
         let first = if ty.layout == Layout::Sequence { 1 } else { 2 };
         let named = ty.layout != Layout::Plain && (first..ty.dims().len()).contains(&along);
         if Some(along) != ty.channel_axis() && !named {
             return untranslated("softmax over this axis has no operator");
         }
-        let id = self.add(node, Softmax::over(along, node.op_type() == "LogSoftmax", &ty), &[v])?;
+        let id = self.add(node, Softmax::over(along, log, &ty), &[v])?;
         self.bind_like(node, id, pooled)
     }
 }

@@ -2,7 +2,7 @@
 //! read by the group only, so leaving them out changes nothing. Last nodes are tried from the back, so that the largest
 //! group wins: `x * HardSigmoid(x)` before `HardSigmoid(x)`.
 
-use super::attribute::{float, ints};
+use super::attribute::{float, int, ints};
 use super::fuse_sequence::{SequenceGroup, sequence};
 use super::norms::{Grouped, SubSpectral, normalized};
 use super::source::{Source, is_standard};
@@ -26,10 +26,12 @@ pub(super) enum Group<'a> {
     Grouped(Grouped<'a>),
     /// A batch-norm by parts of the frequency axis.
     SubSpectral(SubSpectral<'a>),
-    /// The value over its length, at least `least`.
-    L2 { x: &'a str, least: &'a str, reduce: &'a NodeProto },
+    /// The value over its length, which `clip` keeps from zero.
+    L2 { x: &'a str, clip: &'a NodeProto, reduce: &'a NodeProto },
     /// An operator over positions between two exchanges of axes 1 and 2.
     Steps { turn: &'a NodeProto, inner: &'a NodeProto },
+    /// A softmax over an axis that is exchanged with the last around it.
+    Softmax { x: &'a str, axis: usize, log: bool },
     /// A convolution and a constant that is added behind it.
     Biased { conv: &'a NodeProto, summand: &'a str },
 }
@@ -40,9 +42,13 @@ pub(super) struct Groups<'a> {
     pub(super) inside: Vec<bool>,
 }
 
-/// Every group of the model.
+/// Every group of the graph.
 pub(super) fn groups<'a>(source: &'a Source<'a>) -> Groups<'a> {
-    let mut groups = Groups { by_last: HashMap::new(), inside: vec![false; source.nodes.len()] };
+    let inside = vec![false; source.nodes.len()];
+    let mut groups = Groups { by_last: HashMap::new(), inside };
+    if !source.is_translated() {
+        return groups;
+    }
     for (i, node) in source.nodes.iter().enumerate().rev() {
         if groups.inside[i] || !is_standard(node) {
             continue;
@@ -61,6 +67,7 @@ pub(super) fn groups<'a>(source: &'a Source<'a>) -> Groups<'a> {
             biased,
             moves,
             steps,
+            softmax,
         ] {
             let mut m = Match { source, inside: Vec::new() };
             if let Some(group) = find(&mut m, node) {
@@ -316,9 +323,8 @@ fn affine<'a>(m: &mut Match<'a>, last: &'a NodeProto) -> Option<Group<'a>> {
 fn norm<'a>(m: &mut Match<'a>, last: &'a NodeProto) -> Option<Group<'a>> {
     let grouped = m.attempt(|m| Grouped::find(m, last).map(Group::Grouped));
     let parts = grouped.or_else(|| m.attempt(|m| SubSpectral::find(m, last).map(Group::SubSpectral)));
-    parts.or_else(|| {
-        m.attempt(|m| normalized(m, last).map(|(x, least, reduce)| Group::L2 { x, least, reduce }))
-    })
+    parts
+        .or_else(|| m.attempt(|m| normalized(m, last).map(|(x, clip, reduce)| Group::L2 { x, clip, reduce })))
 }
 
 fn biased<'a>(m: &mut Match<'a>, last: &'a NodeProto) -> Option<Group<'a>> {
@@ -346,6 +352,37 @@ fn steps<'a>(m: &mut Match<'a>, last: &'a NodeProto) -> Option<Group<'a>> {
             let inner = m.made_by(made, operator)?;
             let turn = m.made_by(inner.input.first()?, "Transpose")?;
             turns(turn).then_some(Group::Steps { turn, inner })
+        })
+    })
+}
+
+/// What ONNX before opset 13 writes for a softmax over one of several axes.
+fn softmax<'a>(m: &mut Match<'a>, last: &'a NodeProto) -> Option<Group<'a>> {
+    let made = last.input.first().filter(|_| last.op_type() == "Transpose")?;
+    let perm = ints(last, "perm")?;
+    let end = perm.len().checked_sub(1)?;
+    let axis = usize::try_from(*perm.last()?).ok().filter(|a| *a < end)?;
+    let exchanged = |(i, &p): (usize, &i64)| {
+        p == if i == axis {
+            end
+        } else if i == end {
+            axis
+        } else {
+            i
+        } as i64
+    };
+    if !perm.iter().enumerate().all(exchanged) {
+        return None;
+    }
+    ["Softmax", "LogSoftmax"].into_iter().find_map(|operator| {
+        m.attempt(|m| {
+            let inner = m.made_by(made, operator)?;
+            let along = int(inner, "axis", if m.source.opset >= 13 { -1 } else { 1 });
+            let turn =
+                m.made_by(inner.input.first()?, "Transpose").filter(|t| ints(t, "perm") == Some(perm))?;
+            let fits = along == -1 || along == end as i64;
+            let x = turn.input.first()?;
+            fits.then_some(Group::Softmax { x, axis, log: operator == "LogSoftmax" })
         })
     })
 }

@@ -128,11 +128,48 @@ impl<'a> Match<'a> {
         Some(Projection { x, weight, bias, heads, width })
     }
 
-    /// The size of one axis of a value, `Shape` of it.
+    /// The size of one axis of a value: `Shape` of it, or before opset 15 an element of that.
     fn is_size(&mut self, name: &str, of: &str, axis: i64) -> bool {
-        self.made(name, "Shape").is_some_and(|shape| {
-            first(shape) == Some(of) && int(shape, "start", 0) == axis && int(shape, "end", -1) == axis + 1
+        self.are_sizes(name, of, &[axis]).unwrap_or_else(|| {
+            self.made(name, "Shape").is_some_and(|shape| {
+                first(shape) == Some(of)
+                    && int(shape, "start", 0) == axis
+                    && int(shape, "end", -1) == axis + 1
+            })
         })
+    }
+
+    /// Whether a Gather takes the sizes of these axes from the whole shape of a value; nothing for other operators.
+    fn are_sizes(&mut self, name: &str, of: &str, axes: &[i64]) -> Option<bool> {
+        let gather = self.made(name, "Gather")?;
+        let shape = pair(gather).filter(|(_, at)| {
+            self.source.constants.get(at).is_some_and(|c| c.rank() == 1)
+                && self.integers(at).as_deref() == Some(axes)
+                && int(gather, "axis", 0) == 0
+        });
+        let shape = shape.and_then(|(shape, _)| self.made(shape, "Shape"));
+        Some(shape.is_some_and(|n| first(n) == Some(of) && n.attribute.is_empty()))
+    }
+
+    /// What a node takes, and a list that is its next input or, in older versions, an attribute.
+    fn listed(&self, node: &'a NodeProto, name: &str) -> Option<(&'a str, Vec<i64>)> {
+        let list = match &node.input[..] {
+            [_] => ints(node, name)?.to_vec(),
+            [_, list] => self.integers(list)?,
+            _ => return None,
+        };
+        Some((first(node)?, list))
+    }
+
+    /// What a Slice cuts, and its starts, ends and axes.
+    fn cut(&self, slice: &'a NodeProto) -> Option<(&'a str, [Vec<i64>; 3])> {
+        let lists = match &slice.input[..] {
+            [_] => ["starts", "ends", "axes"].map(|name| ints(slice, name).map(<[i64]>::to_vec)),
+            [_, starts, ends, axes] => [starts, ends, axes].map(|name| self.integers(name)),
+            _ => return None,
+        };
+        let [starts, ends, axes] = lists;
+        Some((first(slice)?, [starts?, ends?, axes?]))
     }
 }
 
@@ -230,11 +267,16 @@ fn class_tokens<'a>(m: &mut Match<'a>, last: &'a NodeProto) -> Option<SequenceGr
 fn position<'a>(m: &mut Match<'a>, last: &'a NodeProto) -> Option<SequenceGroup<'a>> {
     let (x, rows) = pair(last).filter(|_| last.op_type() == "Add")?;
     let slice = m.made(rows, "Slice")?;
-    let [table, start, end, axes] = &slice.input[..] else { return None };
-    let all = m.integers(start)? == [0] && m.integers(axes)? == [0] && m.is_constant(table);
+    let table = first(slice).filter(|table| m.is_constant(table))?;
     // A constant end is the number of steps; where it is not, the shapes of the sum refuse it.
-    let end = m.integers(end).is_some() || m.is_size(end, x, 1);
-    (all && end).then_some(SequenceGroup::Position { x, table })
+    let fits = match (m.cut(slice), &slice.input[..]) {
+        (Some((_, [starts, _, axes])), _) => starts == [0] && axes == [0],
+        (None, [_, start, end, axes]) => {
+            m.integers(start)? == [0] && m.integers(axes)? == [0] && m.is_size(end, x, 1)
+        }
+        _ => false,
+    };
+    fits.then_some(SequenceGroup::Position { x, table })
 }
 
 fn recurrent<'a>(m: &mut Match<'a>, last: &'a NodeProto) -> Option<SequenceGroup<'a>> {
@@ -292,7 +334,8 @@ fn attention<'a>(m: &mut Match<'a>, last: &'a NodeProto) -> Option<SequenceGroup
     let mixed = m.turned(joined, &[0, 2, 1, 3])?;
     let (weights, v) = m.two(mixed, "MatMul")?;
     let softmax = m.made(weights, "Softmax")?;
-    let mut scores = first(softmax).filter(|_| matches!(int(softmax, "axis", -1), -1 | 3))?;
+    let along = int(softmax, "axis", if m.source.opset >= 13 { -1 } else { 1 });
+    let mut scores = first(softmax).filter(|_| matches!(along, -1 | 3))?;
     let (mut mask, mut causal) = (None, false);
     if let Some(hidden) = m.made(scores, "Where") {
         let [seen, open, lowest] = &hidden.input[..] else { return None };
@@ -346,9 +389,13 @@ impl<'a> Match<'a> {
         let value = all.and_then(|n| n.attribute.iter().find(|a| a.name() == "value")?.t.as_ref());
         let is_true =
             value.is_some_and(|t| super::tensor::Constant::Tensor(t).i64s("value").is_ok_and(|v| v == [1]));
-        let shape = all.and_then(|n| self.made(first(n)?, "Shape"));
-        let of_scores =
-            shape.is_some_and(|n| first(n) == Some(scores) && int(n, "start", 0) == 2 && !has(n, "end"));
+        let shape = all.and_then(first);
+        let of_scores = shape.is_some_and(|shape| {
+            self.are_sizes(shape, scores, &[2, 3]).unwrap_or_else(|| {
+                self.made(shape, "Shape")
+                    .is_some_and(|n| first(n) == Some(scores) && int(n, "start", 0) == 2 && !has(n, "end"))
+            })
+        });
         let fits = is_true && of_scores;
         if !fits {
             self.inside.truncate(before);
@@ -357,9 +404,10 @@ impl<'a> Match<'a> {
     }
 
     fn mask(&mut self, name: &'a str) -> Option<&'a str> {
-        let (mask, axes) = self.two(name, "Unsqueeze")?;
+        let unsqueeze = self.made(name, "Unsqueeze")?;
+        let (mask, axes) = self.listed(unsqueeze, "axes")?;
         let truth = i64::from(crate::onnx_types::dtype_to_onnx(lamda_ir::DType::Bool));
-        let fits = self.integers(axes)? == [1, 2];
+        let fits = axes == [1, 2];
         let cast = self.made(mask, "Cast");
         let mask = match cast {
             Some(cast) if int(cast, "to", 0) == truth => first(cast)?,
@@ -408,13 +456,12 @@ impl<'a> Match<'a> {
     /// What a half of the last axis is cut from, and where the first ends.
     fn half(&mut self, name: &str, from: Option<i64>) -> Option<(&'a str, i64)> {
         let slice = self.made(name, "Slice")?;
-        let [x, start, end, axes] = &slice.input[..] else { return None };
-        let (start, end) = (self.integers(start)?, self.integers(end)?);
+        let (x, [start, end, axes]) = self.cut(slice)?;
         let ([start], [end]) = (&start[..], &end[..]) else { return None };
-        let fits = self.integers(axes)? == [3]
+        let fits = axes == [3]
             && *start == from.unwrap_or(0)
             && from.is_none_or(|middle| middle.checked_mul(2) == Some(*end));
-        fits.then_some((x.as_str(), *end))
+        fits.then_some((x, *end))
     }
 
     /// The angles of one step, where they are times the step: `cos` and `sin` of `Range(steps of x) speeds`.
@@ -422,13 +469,14 @@ impl<'a> Match<'a> {
         let (cos, sin) = (self.made(cos, "Cos")?, self.made(sin, "Sin")?);
         let angles = first(cos).filter(|angles| first(sin) == Some(angles))?;
         let (place, speeds) = self.two(angles, "Mul")?;
-        let (place, axes) = self.two(place, "Unsqueeze")?;
+        let unsqueeze = self.made(place, "Unsqueeze")?;
+        let (place, axes) = self.listed(unsqueeze, "axes")?;
         let place = self.made(place, "Cast")?;
         let range = self.made(first(place)?, "Range")?;
         let [zero, steps, one] = &range.input[..] else { return None };
         let steps = self.made(steps, "Squeeze")?;
         let single = crate::onnx_types::dtype_to_onnx(lamda_ir::DType::F32);
-        let fits = self.integers(axes)? == [1]
+        let fits = axes == [1]
             && int(place, "to", 0) == i64::from(single)
             && self.integers(zero)? == [0]
             && self.integers(one)? == [1]

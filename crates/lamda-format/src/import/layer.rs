@@ -33,8 +33,7 @@ impl<'a> Converter<'a> {
             return malformed(format!("kernel_shape differs from its weight {:?}", weight.shape()));
         }
         let (v, pooled) = self.either(x)?;
-        let v = if pooled.is_none() { self.channels_first(node, v)? } else { v };
-        let ty = self.ty(v)?;
+        let (v, ty) = if pooled.is_some() { (v, self.ty(v)?) } else { self.with_positions(node, v)? };
         let ones = vec![Dim::Known(1); pooled.unwrap_or(2).saturating_sub(2)];
         let spatial = if pooled.is_some() { &ones[..] } else { ty.spatial() };
         let window = window(node, kernel.to_vec(), spatial, false)?;
@@ -140,6 +139,10 @@ impl<'a> Converter<'a> {
         if int(node, "training_mode", 0) != 0 || int(node, "spatial", 1) != 1 {
             return untranslated("only BatchNormalization by channel in inference has an operator");
         }
+        // Before opset 14, outputs for the statistics stood for training.
+        if node.output.iter().skip(1).any(|o| !o.is_empty()) {
+            return untranslated("it makes statistics");
+        }
         let x = self.input(node, 0)?;
         let (v, rank) = self.either(x)?;
         let (mut params, mut key) = (Vec::new(), Vec::new());
@@ -225,8 +228,7 @@ impl<'a> Converter<'a> {
         }
         let x = self.input(node, 0)?;
         let v = self.value(x)?;
-        let v = self.channels_first(node, v)?;
-        let ty = self.ty(v)?;
+        let (v, ty) = self.with_positions(node, v)?;
         let rank = ty.spatial().len();
         if !has(node, "kernel_shape") {
             return malformed("it has no kernel_shape");
@@ -337,8 +339,12 @@ impl<'a> Converter<'a> {
     ) -> Result<NodeId, Refusal> {
         let path = self.path(node);
         let shapes: Vec<&[usize]> = params.iter().map(|(_, t)| t.shape()).collect();
-        let key = (key, format!("{}{shapes:?}", op.kind()));
-        let under = match self.stored.get(&key) {
+        let identity = |name: &str| match self.source.constants.get(name) {
+            Some(constant) => format!("#{:x}", constant.identity()),
+            None => name.to_owned(),
+        };
+        let key = (key.into_iter().map(identity).collect(), format!("{}{shapes:?}", op.kind()));
+        let under = match self.made.stored.get(&key) {
             Some(under) => under.clone(),
             None => self.stem(tensor, &path),
         };
@@ -353,10 +359,10 @@ impl<'a> Converter<'a> {
                 ));
             }
         }
-        if self.stored.insert(key, under.clone()).is_none() {
+        if self.made.stored.insert(key, under.clone()).is_none() {
             self.spend(params.iter().map(|(_, t)| t.data().len()).sum())?;
             for (role, tensor) in params {
-                self.weights.insert(Weights::name(&under, role), tensor);
+                self.made.weights.insert(Weights::name(&under, role), tensor);
             }
         }
         Ok(id)
@@ -364,7 +370,7 @@ impl<'a> Converter<'a> {
 
     /// Refuses elements beyond what may still be made.
     pub(super) fn affords(&self, elements: usize) -> Result<(), Refusal> {
-        if elements > self.budget {
+        if elements > self.made.budget {
             return malformed("its weights would take many times the size of the file");
         }
         Ok(())
@@ -372,23 +378,24 @@ impl<'a> Converter<'a> {
 
     /// Takes elements from what may still be made.
     fn spend(&mut self, elements: usize) -> Result<(), Refusal> {
-        match self.budget.checked_sub(elements) {
+        match self.made.budget.checked_sub(elements) {
             Some(left) => {
-                self.budget = left;
+                self.made.budget = left;
                 Ok(())
             }
             None => malformed("its weights would take many times the size of the file"),
         }
     }
 
-    /// Where new weights lie: the tensor's name without its role, or the node's path.
-    fn stem(&mut self, tensor: &str, path: &str) -> String {
+    /// Where new weights lie: the tensor's name without its role, or the node's path; under the prefix inside a node.
+    pub(super) fn stem(&mut self, tensor: &str, path: &str) -> String {
         let tensor = tensor.strip_suffix(".t").unwrap_or(tensor);
         let named = tensor.strip_suffix(".weight").or_else(|| tensor.strip_suffix(".scale"));
-        let mut stem = named.filter(|s| !s.is_empty()).unwrap_or(path).to_owned();
-        if !self.stems.insert(stem.clone()) {
-            stem = path.to_owned();
-            while !self.stems.insert(stem.clone()) {
+        let named = named.filter(|s| !s.is_empty() && self.prefix.is_empty());
+        let mut stem = named.map_or_else(|| self.under(path), str::to_owned);
+        if !self.made.stems.insert(stem.clone()) {
+            stem = self.under(path);
+            while !self.made.stems.insert(stem.clone()) {
                 stem.push('_');
             }
         }

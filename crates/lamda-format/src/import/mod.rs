@@ -1,8 +1,11 @@
 //! A graph and its weights from an ONNX model.
 //!
-//! 1. [`source`]: the bytes are checked and decoded, names resolved, nodes put in order, constants found.
-//! 2. [`fuse`]: groups of ONNX nodes that are one operator of the graph (the Erf form of gelu, MatMul and Add) are found.
-//! 3. [`convert`]: each node or group becomes a node of the graph, or is carried as [`Opaque`](lamda_ir::op::Opaque).
+//! 1. [`inline`], [`sparse`]: the model's own functions are replaced by what they compute, sparse constants made dense.
+//! 2. [`source`]: the graph is checked, names resolved, nodes put in order, constants found.
+//! 3. [`fuse`]: groups of ONNX nodes that are one operator of the graph (the Erf form of gelu, MatMul and Add) are found.
+//! 4. [`convert`]: each node or group becomes a node of the graph, or is carried as [`Opaque`](lamda_ir::op::Opaque)
+//!    ([`carry`]), with the constants that it reads as nodes ([`constant`]), the graphs inside it converted likewise
+//!    ([`subgraph`]), and types from the file where operators behind it need them ([`declare`]).
 //!
 //! Invariants: any bytes give a value or an [`ImportError`]; memory is in proportion to the bytes, since nothing is
 //! allocated by a declared size; what is imported computes what the file computes, and where it is not the same in
@@ -10,31 +13,34 @@
 
 mod attribute;
 mod carry;
+mod constant;
 mod convert;
+mod declare;
 mod function;
 mod fuse;
 mod fuse_sequence;
+mod inline;
 mod layer;
 mod moves;
 mod norms;
+mod path;
 mod positions;
+mod raw;
 mod resample;
 mod sequence;
 mod shape;
 mod source;
+mod sparse;
+mod subgraph;
 mod tensor;
 
 use crate::wire::MESSAGE_BYTES;
-use convert::Converter;
+use convert::{Converter, Made};
 use lamda_ir::{Graph, Weights};
-use source::{OLDEST_OPSET, Source};
-use std::fmt;
+use source::Source;
 
 /// How many elements of weights may be made beyond four times those that the file can hold.
 const SPARE_ELEMENTS: usize = 1 << 24;
-
-/// How many operators a message names; the error has all of them.
-const LISTED: usize = 50;
 
 /// A model that was read.
 #[derive(Clone, Debug)]
@@ -56,23 +62,6 @@ pub struct Note {
     pub message: String,
 }
 
-/// An ONNX node that can neither be translated nor carried.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Uncarried {
-    /// Its name in the file, or the name of its output when it has none.
-    pub node: String,
-    /// Its operator, with the domain when it is not ONNX's own.
-    pub operator: String,
-    /// Why.
-    pub reason: String,
-}
-
-impl fmt::Display for Uncarried {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "`{}` ({}): {}", self.node, self.operator, self.reason)
-    }
-}
-
 /// Why a model could not be read.
 #[derive(Debug, thiserror::Error)]
 pub enum ImportError {
@@ -88,9 +77,10 @@ pub enum ImportError {
          any network needs; is it an ONNX model?"
     )]
     TooLarge,
-    /// Operators of a version that is not known.
-    #[error("the model is of opset {found}, and {OLDEST_OPSET} to {newest} are read; \
-         convert it with onnx.version_converter", newest = source::NEWEST_OPSET)]
+    /// No version of ONNX's operators, or one that cannot be.
+    #[error(
+        "the model is of opset {found}, which is no version of ONNX's operators; declare one when exporting"
+    )]
     Opset {
         /// The version that the file declares; 0 when it declares none.
         found: i64,
@@ -157,26 +147,24 @@ pub enum ImportError {
         /// What to do.
         hint: &'static str,
     },
-    /// Operators that cannot be translated or carried; all of them.
-    #[error("{} operators cannot be carried yet: {}; \
-         export the model without them, simplified and with constant shapes", .0.len(), list(.0))]
-    Unsupported(Vec<Uncarried>),
-}
-
-fn list(all: &[Uncarried]) -> String {
-    let mut text = all.iter().take(LISTED).map(ToString::to_string).collect::<Vec<_>>().join("; ");
-    if all.len() > LISTED {
-        text += &format!("; and {} more", all.len() - LISTED);
-    }
-    text
 }
 
 /// The model in an ONNX file.
 ///
 /// # Errors
-/// Bytes that are not a sound model, and operators that the graph can neither express nor carry.
+/// Bytes that are not a sound model, and data in other files.
 pub fn import(bytes: &[u8]) -> Result<Imported, ImportError> {
-    let model = source::decode(bytes)?;
+    let mut model = source::decode(bytes)?;
+    let mut budget = bytes.len() + SPARE_ELEMENTS;
+    inline::inline(&mut model)?;
+    if let Some(graph) = &mut model.graph {
+        sparse::densify(graph, &mut budget)?;
+    }
+    let mut made = Made { budget, ..Made::default() };
+    if !model.training_info.is_empty() {
+        let message = "how the model is trained is left out".to_owned();
+        made.notes.push(Note { node: "the model".to_owned(), message });
+    }
     let source = Source::new(&model)?;
-    Converter::new(&source, bytes.len() + SPARE_ELEMENTS).run()
+    Converter::new(&source, made).run()
 }

@@ -5,6 +5,7 @@
 
 use super::attribute::{Refusal, axis, float, int, ints, malformed, size, text, untranslated};
 use super::convert::{Bound, Converter};
+use super::path::path;
 use crate::onnx_types::{dtype_from_onnx, is_denoted, type_from_onnx};
 use crate::proto::NodeProto;
 use lamda_ir::op::{
@@ -20,10 +21,15 @@ impl<'a> Converter<'a> {
         while let Some((first, others)) = rest.split_first() {
             let mut taken = 0;
             for count in (2..=rest.len()).rev() {
+                let mark = self.mark();
                 let joined = match self.joined(&rest[..count]) {
+                    Err(Refusal::Fatal(error)) => return Err(Refusal::Fatal(error)),
                     // What has no operator together may have one for each.
-                    Err(Refusal::Untranslated(_) | Refusal::Downstream) => false,
-                    other => other?,
+                    Err(_) => {
+                        self.give_back(mark);
+                        false
+                    }
+                    Ok(joined) => joined,
                 };
                 if joined {
                     taken = count;
@@ -34,7 +40,7 @@ impl<'a> Converter<'a> {
                 rest = &rest[taken..];
                 continue;
             }
-            self.one(first)?;
+            self.translate(first)?;
             rest = others;
         }
         Ok(())
@@ -289,14 +295,14 @@ impl<'a> Converter<'a> {
 
     /// Whether an input of the file is read by one node only, which moves its channels from the last axis to the front.
     pub(super) fn is_channels_last(&self, name: &str, rank: usize) -> bool {
-        let mut readers = self.source.nodes.iter().filter(|n| n.input.iter().any(|i| i == name));
+        let mut readers = self.source.readers(name);
         let first = Transpose::channels_first(rank);
         let turns = |node: &NodeProto| {
             node.op_type() == "Transpose"
                 && ints(node, "perm")
                     .is_some_and(|p| p.iter().map(|&a| a as usize).eq(first.perm.iter().copied()))
         };
-        readers.next().is_some_and(|node| turns(node)) && self.source.uses(name) == 1
+        readers.next().is_some_and(turns) && self.source.uses(name) == 1
     }
 
     /// The value read as a map or a signal, by its rank, for operators whose channels are behind the batch; a sequence
@@ -341,9 +347,8 @@ impl<'a> Converter<'a> {
         if let Some(read) = self.read_as.get(&(v, layout)) {
             return Ok(*read);
         }
-        let stem =
-            if node.name().is_empty() { "layout".to_owned() } else { format!("{}/layout", node.name()) };
-        let path = self.part(&stem);
+        let stem = path(node.name());
+        let path = self.part(&if stem.is_empty() { "layout".to_owned() } else { stem + ".layout" });
         let id = self.add_at(path.clone(), path, Reinterpret { layout }, &[v])?;
         let read = self.graph.node(id).outputs[0];
         self.read_as.insert((v, layout), read);

@@ -1,6 +1,6 @@
 //! Normalisations, single operators and the forms that exporters write them in.
 
-use super::attribute::{Refusal, axis, float, int, malformed, size, untranslated};
+use super::attribute::{Refusal, axis, float, has, int, malformed, shortest, size, untranslated};
 use super::convert::{Bound, Converter};
 use super::fuse::Match;
 use super::layer::by_channel;
@@ -85,11 +85,11 @@ impl<'a> SubSpectral<'a> {
     }
 }
 
-/// A value and its divisor by PyTorch's `normalize`: `x`, the least divisor, and what reduces.
+/// A value over its length by PyTorch's `normalize`: `x`, what keeps the length from zero, and what reduces.
 pub(super) fn normalized<'a>(
     m: &mut Match<'a>,
     last: &'a NodeProto,
-) -> Option<(&'a str, &'a str, &'a NodeProto)> {
+) -> Option<(&'a str, &'a NodeProto, &'a NodeProto)> {
     let [x, length] = &last.input[..] else { return None };
     if last.op_type() != "Div" {
         return None;
@@ -98,10 +98,10 @@ pub(super) fn normalized<'a>(
         let expand = m.made_by(length, "Expand")?;
         m.made_by(expand.input.first()?, "Clip")
     })?;
-    let least = clip.input.get(1).filter(|least| m.is_constant(least))?;
-    let unlimited = clip.input.get(2).is_none_or(String::is_empty);
+    let least = clip.input.get(1).map_or(has(clip, "min"), |least| m.is_constant(least));
+    let unlimited = clip.input.get(2).is_none_or(String::is_empty) && !has(clip, "max");
     let reduce = m.made_by(clip.input.first()?, "ReduceL2").filter(|r| r.input.first() == Some(x))?;
-    (unlimited && int(reduce, "keepdims", 1) == 1).then_some((x, least, reduce))
+    (least && unlimited && int(reduce, "keepdims", 1) == 1).then_some((x, clip, reduce))
 }
 
 /// A value and a constant that a node joins.
@@ -247,10 +247,14 @@ impl<'a> Converter<'a> {
         &mut self,
         node: &'a NodeProto,
         x: &'a str,
-        least: &'a str,
+        clip: &'a NodeProto,
         reduce: &'a NodeProto,
     ) -> Result<(), Refusal> {
-        let Some(eps) = self.scalar(least)? else { return untranslated("its least length is not a number") };
+        let eps = match clip.input.get(1) {
+            Some(least) => self.scalar(least)?.map(shortest),
+            None => Some(float(clip, "min", 0.0)),
+        };
+        let Some(eps) = eps else { return untranslated("its least length is not a number") };
         let axes = match reduce.input.get(1).filter(|n| !n.is_empty()) {
             Some(name) => self.integers(name)?,
             None => super::attribute::ints(reduce, "axes").map(<[i64]>::to_vec),
@@ -258,7 +262,7 @@ impl<'a> Converter<'a> {
         let Some(&[along]) = axes.as_deref() else {
             return untranslated("only the length of the channels has an operator");
         };
-        self.l2(node, x, along, super::attribute::shortest(eps))
+        self.l2(node, x, along, eps)
     }
 
     fn l2(&mut self, node: &'a NodeProto, x: &str, along: i64, eps: f64) -> Result<(), Refusal> {

@@ -5,9 +5,23 @@ use super::convert::{Bound, Converter};
 use super::layer::with_bias;
 use crate::proto::NodeProto;
 use lamda_ir::op::{ConvTranspose, Window, settle};
-use lamda_ir::{Layout, TensorType};
+use lamda_ir::{Layout, TensorType, ValueId};
 
 impl<'a> Converter<'a> {
+    /// The value as one whose channels the file has on axis 1 and that windows move over, and its type.
+    pub(super) fn with_positions(
+        &mut self,
+        node: &'a NodeProto,
+        v: ValueId,
+    ) -> Result<(ValueId, TensorType), Refusal> {
+        let v = self.channels_first(node, v)?;
+        let ty = self.ty(v)?;
+        if !matches!(ty.layout, Layout::Map | Layout::Signal | Layout::Sequence) {
+            return untranslated("what it reads is neither a map nor a signal nor a sequence");
+        }
+        Ok((v, ty))
+    }
+
     /// Transpose, an operator over positions, Transpose: the operator on a sequence.
     pub(super) fn steps(
         &mut self,
@@ -46,8 +60,8 @@ impl<'a> Converter<'a> {
         let Some(out_channels) = per_group.checked_mul(groups) else {
             return malformed("its channels are more than a number holds");
         };
-        let v = self.channels_first(node, v)?;
-        let (window, extra) = cut(node, kernel.to_vec(), &self.ty(v)?)?;
+        let (v, ty) = self.with_positions(node, v)?;
+        let (window, extra) = cut(node, kernel.to_vec(), &ty, self.source.opset)?;
         let op = ConvTranspose { out_channels, window, extra, groups, bias: bias.is_some() };
         let key = vec![w_name, b_name.unwrap_or("")];
         let id = self.layer(node, op.into(), v, key, w_name, with_bias(weight, bias))?;
@@ -57,7 +71,12 @@ impl<'a> Converter<'a> {
 
 /// The window of a transposed convolution and what is added behind each axis. A given output shape and `auto_pad` become
 /// padding.
-fn cut(node: &NodeProto, kernel: Vec<usize>, ty: &TensorType) -> Result<(Window, Vec<usize>), Refusal> {
+fn cut(
+    node: &NodeProto,
+    kernel: Vec<usize>,
+    ty: &TensorType,
+    opset: i64,
+) -> Result<(Window, Vec<usize>), Refusal> {
     let rank = kernel.len();
     let spatial = ty.spatial();
     if rank != spatial.len() {
@@ -99,6 +118,10 @@ fn cut(node: &NodeProto, kernel: Vec<usize>, ty: &TensorType) -> Result<(Window,
             extra[axis] += wanted.saturating_sub(whole);
             let total = whole.saturating_sub(wanted);
             let less = total / 2;
+            // Until opset 11 the standard put the odd one at the other end than runtimes do.
+            if opset < 11 && total % 2 == 1 {
+                return untranslated("where its padding lies is not certain before opset 11");
+            }
             window.pads[axis] =
                 if auto == "SAME_UPPER" { (less, total - less) } else { (total - less, less) };
         }

@@ -97,6 +97,9 @@ impl<'a> Converter<'a> {
             Some(name) => self.constant(name, "bias")?,
             None => Tensor::zeros(weight.shape()),
         };
+        if int(norm, "stash_type", 1) != 1 {
+            return untranslated("it computes its statistics in another type");
+        }
         let c = self.ty(v)?.channels().unwrap_or(0);
         if weight.shape() != [c] || bias.shape() != [c] {
             return untranslated("its weights are not one number for each channel");
@@ -211,7 +214,9 @@ impl<'a> Converter<'a> {
         let b_name = layer.input.get(3).filter(|n| !n.is_empty()).map(String::as_str);
         let bias = match b_name {
             Some(name) => self.constant(name, "bias")?,
-            None if rows > self.budget => return malformed("its weights would take many times the file"),
+            None if rows > self.made.budget => {
+                return malformed("its weights would take many times the file");
+            }
             None => Tensor::zeros(&[directions, 2 * rows]),
         };
         let c = self.ty(v)?.channels().unwrap_or(0);

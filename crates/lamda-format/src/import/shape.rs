@@ -10,7 +10,8 @@ impl<'a> Converter<'a> {
     pub(super) fn flatten(&mut self, node: &'a NodeProto) -> Result<(), Refusal> {
         let x = self.input(node, 0)?;
         let (v, pooled) = self.either(x)?;
-        if axis(int(node, "axis", 1), self.rank(x).max(2))? != 1 {
+        let rank = self.rank(x) as i64;
+        if ![1, 1 - rank].contains(&int(node, "axis", 1)) || rank < 2 {
             return untranslated("only Flatten behind the batch has an operator");
         }
         self.flat(node, v, pooled.is_some())
@@ -96,9 +97,18 @@ impl<'a> Converter<'a> {
         }
         let rank = self.rank(first);
         let axis = axis(int(node, "axis", 0), rank)?;
+        if parts.len() == 1 {
+            return self.bind(node, first);
+        }
         let (mut values, mut pooled) = (Vec::with_capacity(parts.len()), None);
+        if axis == 0 {
+            return untranslated("it joins along the batch");
+        }
         for part in parts {
             let (v, rank) = self.either(part)?;
+            if self.ty(v)?.layout == Layout::Plain {
+                return untranslated("it joins values whose axes have no names");
+            }
             values.push(v);
             if values.len() > 1 && rank != pooled {
                 return untranslated("it joins a pooled map with another value");

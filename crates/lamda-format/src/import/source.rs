@@ -1,19 +1,19 @@
-//! A decoded model made sound: names resolved and unique, nodes in topological order, constants known.
+//! A decoded graph made sound: names resolved and unique, nodes in topological order, constants known. What no output
+//! depends on is left out. A graph inside a node is one too, with the constants and the values that it reads from around it.
 
 use super::ImportError;
 use super::tensor::Constant;
-use crate::proto::{GraphProto, ModelProto, NodeProto, TypeProto};
+use crate::proto::{GraphProto, ModelProto, NodeProto, OperatorSetIdProto, TypeProto};
 use crate::wire::{MESSAGE_BYTES, message_bytes};
 use prost::Message;
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap, HashSet};
 
-/// The oldest version of the standard operators that is read.
-pub(super) const OLDEST_OPSET: i64 = 7;
-/// The newest: that of the definitions which `proto.rs` was made from.
-pub(super) const NEWEST_OPSET: i64 = 28;
+/// The versions of the standard operators that are translated; of others all are carried. Before 7, operators stretched
+/// their inputs in other ways; the newest is that of the definitions which `proto.rs` was made from.
+const TRANSLATED: std::ops::RangeInclusive<i64> = 7..=28;
 
-/// A sound model.
+/// A sound graph.
 pub(super) struct Source<'a> {
     pub(super) graph: &'a GraphProto,
     /// The version of the standard operators.
@@ -26,8 +26,11 @@ pub(super) struct Source<'a> {
     pub(super) constants: HashMap<&'a str, Constant<'a>>,
     /// Declared types by name.
     pub(super) types: HashMap<&'a str, &'a TypeProto>,
+    domains: &'a [OperatorSetIdProto],
     producers: HashMap<&'a str, usize>,
-    uses: HashMap<&'a str, usize>,
+    readers: HashMap<&'a str, Vec<usize>>,
+    outputs: HashSet<&'a str>,
+    inside: bool,
 }
 
 /// The message in the bytes.
@@ -49,6 +52,19 @@ pub(super) fn is_standard(node: &NodeProto) -> bool {
     matches!(node.domain(), "" | "ai.onnx")
 }
 
+/// What a graph may read from around it.
+#[derive(Default)]
+pub(super) struct Around<'a> {
+    pub(super) constants: Vec<(&'a str, Constant<'a>)>,
+    pub(super) values: HashSet<&'a str>,
+}
+
+/// Where a graph lies.
+struct Place {
+    inside: bool,
+    own: bool,
+}
+
 impl<'a> Source<'a> {
     /// # Errors
     /// Everything that is wrong with a model but its operators.
@@ -57,52 +73,118 @@ impl<'a> Source<'a> {
             return Err(ImportError::Malformed { reason: "it has no graph".to_owned() });
         };
         let standard = model.opset_import.iter().find(|o| matches!(o.domain(), "" | "ai.onnx"));
-        let opset = standard.map_or(0, |o| o.version());
-        if !(OLDEST_OPSET..=NEWEST_OPSET).contains(&opset) {
+        // The first files declared no version.
+        let none = if model.ir_version() < 3 { 1 } else { 0 };
+        let opset = standard.map_or(none, |o| o.version());
+        if opset < 1 && (standard.is_some() || model.opset_import.is_empty()) {
             return Err(ImportError::Opset { found: opset });
         }
-        if !model.functions.is_empty() {
-            let (what, hint) = ("functions of its own", "inline them with onnx.inliner");
-            return Err(ImportError::Feature { what, hint });
-        }
-        if !graph.sparse_initializer.is_empty() {
-            return Err(ImportError::Feature { what: "sparse weights", hint: "save them as dense tensors" });
-        }
+        let own = model.producer_name() == crate::export::PRODUCER;
+        let around = Around::default();
+        Source::build(graph, opset.max(1), &model.opset_import, around, Place { inside: false, own })
+    }
+
+    /// A graph inside a node of this one.
+    ///
+    /// # Errors
+    /// As [`Source::new`].
+    pub(super) fn inside(
+        &self,
+        graph: &'a GraphProto,
+        around: Around<'a>,
+    ) -> Result<Source<'a>, ImportError> {
+        Source::build(graph, self.opset, self.domains, around, Place { inside: true, own: self.own })
+    }
+
+    fn build(
+        graph: &'a GraphProto,
+        opset: i64,
+        domains: &'a [OperatorSetIdProto],
+        around: Around<'a>,
+        Place { inside, own }: Place,
+    ) -> Result<Source<'a>, ImportError> {
+        let inputs: HashSet<&str> = graph.input.iter().map(|v| v.name()).collect();
         let mut constants = HashMap::new();
         for tensor in &graph.initializer {
             let constant = Constant::Tensor(tensor);
             constant.check_location(tensor.name())?;
+            // The inputs of a graph inside a node are given by their place.
+            if inside && inputs.contains(tensor.name()) {
+                continue;
+            }
             if constants.insert(tensor.name(), constant).is_some() {
                 return Err(ImportError::Duplicate { name: tensor.name().to_owned() });
             }
         }
         let producers = producers(graph, &constants)?;
-        let nodes = sorted(graph, &constants, &producers)?;
+        constants.extend(around.constants);
+        let nodes = sorted(graph, &constants, &producers, &around.values)?;
+        let types = graph.value_info.iter().chain(&graph.output);
         let mut source = Source {
             producers: HashMap::new(),
-            uses: uses(graph),
-            types: graph
-                .value_info
-                .iter()
-                .chain(&graph.output)
-                .filter_map(|v| Some((v.name(), v.r#type.as_ref()?)))
-                .collect(),
+            readers: HashMap::new(),
+            outputs: graph.output.iter().map(|v| v.name()).collect(),
+            types: types.filter_map(|v| Some((v.name(), v.r#type.as_ref()?))).collect(),
             graph,
             opset,
-            own: model.producer_name() == crate::export::PRODUCER,
+            domains,
+            own,
             nodes,
             constants,
+            inside,
         };
         source.fold_constants()?;
+        source.drop_unneeded();
         for (i, node) in source.nodes.iter().enumerate() {
             source.producers.extend(node.output.iter().map(|name| (name.as_str(), i)));
+            for name in reads(node) {
+                source.readers.entry(name).or_default().push(i);
+            }
         }
         Ok(source)
     }
 
+    /// Whether nodes of the standard operators are translated.
+    pub(super) fn is_translated(&self) -> bool {
+        TRANSLATED.contains(&self.opset)
+    }
+
+    /// The version of a domain's operators.
+    pub(super) fn version(&self, domain: &str) -> i64 {
+        match domain {
+            "" | "ai.onnx" => self.opset,
+            _ => self.domains.iter().find(|o| o.domain() == domain).map_or(1, |o| o.version()),
+        }
+    }
+
+    /// Whether a value is an output.
+    pub(super) fn is_output(&self, name: &str) -> bool {
+        self.outputs.contains(name)
+    }
+
+    /// The nodes that read a value, also from a graph inside them, once for each time that they do.
+    pub(super) fn readers(&self, name: &str) -> impl Iterator<Item = &'a NodeProto> {
+        self.readers.get(name).into_iter().flatten().filter_map(|&i| self.nodes.get(i).copied())
+    }
+
+    /// Leaves out the nodes that no output depends on.
+    fn drop_unneeded(&mut self) {
+        let mut needed: HashSet<&str> = self.outputs.clone();
+        let mut kept = Vec::with_capacity(self.nodes.len());
+        for node in std::mem::take(&mut self.nodes).into_iter().rev() {
+            if node.output.iter().any(|name| !name.is_empty() && needed.contains(name.as_str())) {
+                needed.extend(reads(node));
+                kept.push(node);
+            }
+        }
+        kept.reverse();
+        self.nodes = kept;
+    }
+
     /// The inputs that are not weights.
     pub(super) fn inputs(&self) -> impl Iterator<Item = &'a crate::proto::ValueInfoProto> {
-        self.graph.input.iter().filter(|v| !self.constants.contains_key(v.name()))
+        let inside = self.inside;
+        self.graph.input.iter().filter(move |v| inside || !self.constants.contains_key(v.name()))
     }
 
     /// The node that makes a value, by its place.
@@ -121,7 +203,7 @@ impl<'a> Source<'a> {
 
     /// How often a value is read, by nodes and as an output.
     pub(super) fn uses(&self, name: &str) -> usize {
-        self.uses.get(name).copied().unwrap_or(0)
+        self.readers.get(name).map_or(0, Vec::len) + usize::from(self.outputs.contains(name))
     }
 
     /// Takes Constant nodes, and Identity of constants, out of the nodes.
@@ -178,27 +260,24 @@ fn sorted<'a>(
     graph: &'a GraphProto,
     constants: &HashMap<&str, Constant<'_>>,
     producers: &HashMap<&str, Option<usize>>,
+    around: &HashSet<&str>,
 ) -> Result<Vec<&'a NodeProto>, ImportError> {
     let find = |reader: String, value: &str| match producers.get(value) {
         Some(producer) => Ok(*producer),
-        None if constants.contains_key(value) => Ok(None),
+        None if constants.contains_key(value) || around.contains(value) => Ok(None),
         None => Err(ImportError::Dangling { node: reader, value: value.to_owned() }),
     };
     let mut waits = vec![0usize; graph.node.len()];
     let mut readers: Vec<Vec<usize>> = vec![Vec::new(); graph.node.len()];
     for (i, node) in graph.node.iter().enumerate() {
-        for name in node.input.iter().filter(|name| !name.is_empty()) {
+        for name in reads(node) {
             if let Some(producer) = find(label(node), name)? {
                 readers[producer].push(i);
                 waits[i] += 1;
             }
         }
     }
-    let mut outputs = HashSet::new();
     for output in &graph.output {
-        if !outputs.insert(output.name()) {
-            return Err(ImportError::Duplicate { name: output.name().to_owned() });
-        }
         find("the model".to_owned(), output.name())?;
     }
     let mut ready: BinaryHeap<Reverse<usize>> =
@@ -219,21 +298,25 @@ fn sorted<'a>(
     }
 }
 
-fn uses(graph: &GraphProto) -> HashMap<&str, usize> {
-    let mut uses = HashMap::new();
-    let read = graph.node.iter().flat_map(|n| &n.input).map(String::as_str);
-    for name in read.chain(graph.output.iter().map(|v| v.name())) {
-        *uses.entry(name).or_insert(0) += 1;
+/// What a node reads, also from within the graphs inside it; each name of its own as often as it is an input.
+fn reads(node: &NodeProto) -> Vec<&str> {
+    let mut names: Vec<&str> =
+        node.input.iter().map(String::as_str).filter(|name| !name.is_empty()).collect();
+    let mut found = Vec::new();
+    for attribute in &node.attribute {
+        attribute.g.iter().chain(&attribute.graphs).for_each(|g| captures(g, &mut found));
     }
-    uses
+    let mut seen = HashSet::new();
+    names.extend(found.into_iter().filter(|name| seen.insert(*name)));
+    names
 }
 
-/// The names that a graph inside a node takes from around it.
-pub(super) fn captures<'a>(graph: &'a GraphProto, found: &mut HashSet<&'a str>) {
+/// The names that a graph inside a node takes from around it, in the order in which it reads them.
+pub(super) fn captures<'a>(graph: &'a GraphProto, found: &mut Vec<&'a str>) {
     let mut own: HashSet<&str> = graph.input.iter().map(|v| v.name()).collect();
     own.extend(graph.initializer.iter().map(|t| t.name()));
     own.extend(graph.node.iter().flat_map(|n| &n.output).map(String::as_str));
-    let mut taken = HashSet::new();
+    let mut taken = Vec::new();
     for node in &graph.node {
         taken.extend(node.input.iter().map(String::as_str).filter(|name| !name.is_empty()));
         for attribute in &node.attribute {
@@ -241,5 +324,6 @@ pub(super) fn captures<'a>(graph: &'a GraphProto, found: &mut HashSet<&'a str>) 
         }
     }
     taken.extend(graph.output.iter().map(|v| v.name()));
-    found.extend(taken.difference(&own));
+    let mut seen = HashSet::new();
+    found.extend(taken.into_iter().filter(|name| !own.contains(name) && seen.insert(*name)));
 }

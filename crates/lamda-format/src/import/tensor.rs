@@ -2,6 +2,7 @@
 //! before anything is allocated.
 
 use super::ImportError;
+use super::attribute::Refusal;
 use crate::onnx_types::dtype_from_onnx;
 use crate::proto::tensor_proto::DataLocation;
 use crate::proto::{AttributeProto, TensorProto};
@@ -11,19 +12,26 @@ use lamda_ir::{DType, Tensor};
 #[derive(Clone, Copy)]
 pub(super) enum Constant<'a> {
     Tensor(&'a TensorProto),
-    /// `value_float`, `value_floats`, `value_int` or `value_ints` of a Constant node.
+    /// Any `value_…` of a Constant node that is no tensor.
     Attribute(&'a AttributeProto),
 }
 
 impl<'a> Constant<'a> {
-    /// What a Constant node holds; `None` for strings and sparse tensors.
+    /// What a Constant node holds; `None` for sparse tensors.
     pub(super) fn of_attribute(attribute: &'a AttributeProto) -> Option<Constant<'a>> {
         match attribute.name() {
             "value" => attribute.t.as_ref().map(Constant::Tensor),
-            "value_float" | "value_floats" | "value_int" | "value_ints" => {
-                Some(Constant::Attribute(attribute))
-            }
+            "value_float" | "value_floats" | "value_int" | "value_ints" | "value_string"
+            | "value_strings" => Some(Constant::Attribute(attribute)),
             _ => None,
+        }
+    }
+
+    /// What tells it from every other constant of the file.
+    pub(super) fn identity(self) -> usize {
+        match self {
+            Constant::Tensor(t) => std::ptr::from_ref(t).addr(),
+            Constant::Attribute(a) => std::ptr::from_ref(a).addr(),
         }
     }
 
@@ -39,29 +47,29 @@ impl<'a> Constant<'a> {
     pub(super) fn is_single(self) -> bool {
         match self {
             Constant::Tensor(t) => t.dims.iter().all(|&n| n == 1),
-            Constant::Attribute(a) => a.floats.len() + a.ints.len() <= 1,
+            Constant::Attribute(a) => a.floats.len() + a.ints.len() + a.strings.len() <= 1,
         }
     }
 
-    /// The numbers, in single precision.
-    pub(super) fn f32s(self, name: &str) -> Result<Tensor<f32>, ImportError> {
+    /// The numbers, when they are in single precision.
+    pub(super) fn f32s(self, name: &str) -> Result<Tensor<f32>, Refusal> {
         match self {
             Constant::Tensor(t) => f32s(name, t),
-            Constant::Attribute(a) if a.name() == "value_float" => tensor(name, vec![], vec![a.f()]),
+            Constant::Attribute(a) if a.name() == "value_float" => Ok(tensor(name, vec![], vec![a.f()])?),
             Constant::Attribute(a) if a.name() == "value_floats" => {
-                tensor(name, vec![a.floats.len()], a.floats.clone())
+                Ok(tensor(name, vec![a.floats.len()], a.floats.clone())?)
             }
-            Constant::Attribute(_) => Err(wrong_type(name, "integers", "single precision")),
+            Constant::Attribute(_) => Err(wrong_type(name, "not numbers", "f32")),
         }
     }
 
     /// The integers, of whichever width.
-    pub(super) fn i64s(self, name: &str) -> Result<Vec<i64>, ImportError> {
+    pub(super) fn i64s(self, name: &str) -> Result<Vec<i64>, Refusal> {
         match self {
             Constant::Tensor(t) => i64s(name, t),
             Constant::Attribute(a) if a.name() == "value_int" => Ok(vec![a.i()]),
             Constant::Attribute(a) if a.name() == "value_ints" => Ok(a.ints.clone()),
-            Constant::Attribute(_) => Err(wrong_type(name, "numbers", "integers")),
+            Constant::Attribute(_) => Err(wrong_type(name, "not integers", "i64")),
         }
     }
 
@@ -76,7 +84,7 @@ impl<'a> Constant<'a> {
     }
 }
 
-fn f32s(name: &str, t: &TensorProto) -> Result<Tensor<f32>, ImportError> {
+fn f32s(name: &str, t: &TensorProto) -> Result<Tensor<f32>, Refusal> {
     let shape = shape(name, t)?;
     let data = match dtype_from_onnx(t.data_type()) {
         Some(DType::F32) => match &t.raw_data {
@@ -85,10 +93,10 @@ fn f32s(name: &str, t: &TensorProto) -> Result<Tensor<f32>, ImportError> {
         },
         other => return Err(wrong_type(name, other.map_or("of an unknown type", DType::word), "f32")),
     };
-    tensor(name, shape, data)
+    Ok(tensor(name, shape, data)?)
 }
 
-fn i64s(name: &str, t: &TensorProto) -> Result<Vec<i64>, ImportError> {
+fn i64s(name: &str, t: &TensorProto) -> Result<Vec<i64>, Refusal> {
     let shape = shape(name, t)?;
     let data: Vec<i64> = match (dtype_from_onnx(t.data_type()), &t.raw_data) {
         (Some(DType::I64), Some(raw)) => {
@@ -107,7 +115,8 @@ fn i64s(name: &str, t: &TensorProto) -> Result<Vec<i64>, ImportError> {
     Ok(data)
 }
 
-fn shape(name: &str, t: &TensorProto) -> Result<Vec<usize>, ImportError> {
+/// The sizes of a tensor whose data are in the file.
+pub(super) fn shape(name: &str, t: &TensorProto) -> Result<Vec<usize>, ImportError> {
     Constant::Tensor(t).check_location(name)?;
     if t.segment.is_some() {
         return Err(refuse(name, "it is cut into segments; save the model again".to_owned()));
@@ -150,11 +159,12 @@ fn check_elements(name: &str, shape: &[usize], found: usize) -> Result<(), Impor
     Err(refuse(name, message))
 }
 
-fn wrong_type(name: &str, found: &str, expected: &str) -> ImportError {
-    refuse(name, format!("it is {found} where {expected} is read; convert the model to single precision"))
+fn wrong_type(name: &str, found: &str, expected: &str) -> Refusal {
+    Refusal::Untranslated(format!("`{name}` is {found} where {expected} is read"))
 }
 
-fn refuse(name: &str, reason: String) -> ImportError {
+/// The error of a tensor that cannot be.
+pub(super) fn refuse(name: &str, reason: String) -> ImportError {
     ImportError::Tensor { name: name.to_owned(), reason }
 }
 
@@ -178,13 +188,15 @@ mod tests {
             (vec![0, i64::MAX, 3], 4),
         ] {
             let error = f32s("w", &proto(dims.clone(), vec![0; bytes])).unwrap_err();
-            assert!(matches!(error, ImportError::Tensor { .. }), "{dims:?}");
+            assert!(matches!(error, Refusal::Fatal(ImportError::Tensor { .. })), "{dims:?}");
         }
     }
 
     #[test]
     fn data_in_another_file_are_refused() {
         let t = TensorProto { data_location: Some(1), ..proto(vec![1], vec![]) };
-        assert!(matches!(f32s("w", &t), Err(ImportError::ExternalData { name }) if name == "w"));
+        assert!(
+            matches!(f32s("w", &t), Err(Refusal::Fatal(ImportError::ExternalData { name })) if name == "w")
+        );
     }
 }

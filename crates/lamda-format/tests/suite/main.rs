@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
+mod carried;
 mod common;
 mod corrupt;
 mod foreign;
@@ -9,3 +10,4 @@ mod moves;
 mod networks;
 mod operators;
 mod sequence;
+mod versions;

@@ -132,6 +132,11 @@ fn first_output(op: &Opaque, inputs: &[&ValueType]) -> Option<ValueType> {
     }
     let tensors: Vec<&TensorType> = own.iter().map(|t| t.tensor()).collect::<Option<_>>()?;
     let first = *tensors.first()?;
+    // Before opset 7 the second input was stretched over the first.
+    if BROADCAST.contains(&name) && op.attribute("broadcast").is_some() {
+        let dtype = if COMPARISONS.contains(&name) { DType::Bool } else { first.dtype };
+        return Some(TensorType { dtype, ..first.clone() }.into());
+    }
     if BROADCAST.contains(&name) {
         let skip = usize::from(name == "Where");
         let shape = tensors.iter().try_fold(Vec::new(), |shape, t| stretch(&shape, t.shape.as_ref()?))?;
@@ -168,7 +173,7 @@ fn first_output(op: &Opaque, inputs: &[&ValueType]) -> Option<ValueType> {
                 return None;
             };
             let (rows, columns) = (a.len() - 2, b.len() - 1);
-            let mut shape = stretch(&a[..rows], &b[..b.len() - 2].to_vec())?;
+            let mut shape = stretch(&a[..rows], &b[..b.len() - 2])?;
             shape.extend([a[rows].clone(), b[columns].clone()]);
             of(first.dtype, shape)
         }
@@ -215,7 +220,7 @@ fn axis(axis: i64, rank: usize) -> Option<usize> {
 }
 
 /// Two shapes, aligned at the right; axes of 1 stretch. An axis that is not known stays unknown.
-fn stretch(a: &[Dim], b: &Vec<Dim>) -> Option<Vec<Dim>> {
+fn stretch(a: &[Dim], b: &[Dim]) -> Option<Vec<Dim>> {
     let rank = a.len().max(b.len());
     let at = |s: &[Dim], i: usize| (i + s.len()).checked_sub(rank).map_or(Dim::Known(1), |i| s[i].clone());
     (0..rank)

@@ -19,7 +19,7 @@ pub fn fold_batch_norm(graph: &Graph, weights: &Weights) -> Result<(Graph, Weigh
     let mut patch = Patch::new();
     let mut weights = weights.clone();
     let mut users: HashMap<&str, usize> = HashMap::new();
-    graph.nodes().iter().for_each(|n| *users.entry(&n.weights).or_default() += 1);
+    count_users(graph, &mut users);
     for (id, node) in graph.iter() {
         let Op::BatchNorm(bn) = &node.op else { continue };
         let Some(before) = foldable(graph, id, &users) else { continue };
@@ -44,6 +44,16 @@ pub fn fold_batch_norm(graph: &Graph, weights: &Weights) -> Result<(Graph, Weigh
     // Replacing an operator by itself with a bias and taking out a pointwise node changes no shape.
     let (graph, map) = patch.apply(graph).map_err(|_| ExecError::Shape)?;
     Ok((graph, weights, map))
+}
+
+/// How many nodes read the weights of each path, also inside carried operators.
+fn count_users<'g>(graph: &'g Graph, users: &mut HashMap<&'g str, usize>) {
+    for node in graph.nodes() {
+        *users.entry(&node.weights).or_default() += 1;
+        if let Op::Opaque(op) = &node.op {
+            op.subgraphs().for_each(|(_, sub)| count_users(&sub.graph, users));
+        }
+    }
 }
 
 /// The layer before a batch-norm, when it can take it in. `users` counts the nodes by the path of their

@@ -8,6 +8,8 @@ pub mod doctor;
 pub mod edit;
 pub mod export;
 pub mod fmt;
+pub mod fold;
+pub mod grammar;
 pub mod measure;
 pub mod predict;
 pub mod report;

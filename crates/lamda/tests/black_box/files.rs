@@ -6,6 +6,7 @@ use crate::common::{Answer, NET, Place};
 const READERS: &[&[&str]] = &[
     &["check"],
     &["fmt"],
+    &["fold"],
     &["show"],
     &["measure"],
     &["predict"],

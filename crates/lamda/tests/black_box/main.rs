@@ -17,4 +17,5 @@ mod files;
 mod models;
 mod onnx;
 mod output;
+mod show;
 mod store;

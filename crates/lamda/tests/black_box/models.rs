@@ -169,3 +169,41 @@ fn training_of_nothing_is_refused() {
     place.run(&["train", "net.lamda", "--task", "digits", "--threads", "0"]).ends(2).says(&["1 or more"]);
     assert_eq!(place.names(), ["net.lamda"]);
 }
+
+#[test]
+fn folding_finds_the_block_and_says_how_nodes_are_renamed() {
+    let place = Place::new();
+    let stage =
+        "conv 8 k=3; bn; relu; maxpool 2; conv 16 k=3; bn; relu; maxpool 2; conv 32 k=3; bn; relu; maxpool 2";
+    place.file(
+        "net.lamda",
+        format!("model net(x: f32[N, 3, 32, 32]) -> y {{ all: {stage}; gap; linear 4 }}\n"),
+    );
+    let answer = place.run(&["fold", "net.lamda"]).ends(0).says(&["all.conv[1] -> body.conv[1]"]);
+    assert!(answer.stdout.contains("repeat 3 { conv [8, 16, 32] k=3; bn; relu; maxpool 2 }"), "{answer:?}");
+    place.file("folded.lamda", &answer.stdout);
+    let again = place.run(&["fold", "folded.lamda"]).ends(0);
+    assert_eq!(again.stdout, answer.stdout);
+    let json = place.run(&["fold", "net.lamda", "--json"]).ends(0);
+    assert!(json.stdout.contains("\"to\": \"head.gap\""), "{json:?}");
+}
+
+#[test]
+fn the_grammar_is_written_in_both_notations_and_of_both_languages() {
+    let place = Place::new();
+    let text = |args: &[&str]| place.run(&[&["grammar"], args].concat()).ends(0).stdout;
+    let (lark, gbnf) = (text(&[]), text(&["--format", "gbnf"]));
+    assert_eq!(lark, text(&["--format", "lark", "--of", "model"]));
+    assert!(lark.starts_with("start: ") && gbnf.starts_with("root ::= "), "{lark}{gbnf}");
+    for grammar in [&lark, &gbnf] {
+        assert!(grammar.contains("\"dwconv\"") && !grammar.contains("\"replace\""), "{grammar}");
+    }
+    for grammar in [text(&["--of", "edits"]), text(&["--of", "edits", "--format", "gbnf"])] {
+        assert!(grammar.contains("\"dwconv\"") && grammar.contains("\"replace\""), "{grammar}");
+    }
+    let object = place.run(&["grammar", "--json", "--format", "gbnf"]).ends(0);
+    let object = object.json(&["format", "of", "grammar"]);
+    assert_eq!((&object["format"], &object["of"]), (&"gbnf".into(), &"model".into()));
+    assert_eq!(object["grammar"].as_str().unwrap(), gbnf);
+    place.run(&["grammar", "--format", "ebnf"]).ends(2).says(&["ebnf", "lark", "gbnf"]);
+}

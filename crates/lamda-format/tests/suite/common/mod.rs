@@ -1,5 +1,6 @@
 //! What the tests share: running a network in the reference, in tract and through a file; random networks.
 
+pub(crate) mod carrying;
 pub(crate) mod random;
 
 use lamda_format::{ExportOptions, export, import, write_weights};
