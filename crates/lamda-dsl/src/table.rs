@@ -57,6 +57,12 @@ pub enum ArgKind {
     Word(&'static [&'static str]),
     /// The name of an activation.
     Activation,
+    /// The axes in an order: `(0, 2, 1)`.
+    Axes,
+    /// Sizes, of which one may be `-1`, `0` copies, and a name is that of a dimension: `(N, 4, -1)`.
+    Shape,
+    /// A number of positions for every side, one for each axis, or all sides `(t, l, b, r)`.
+    Sides,
     /// The elements of a tensor: a number, a list of them, `(i32, [1, 2])`.
     Elements,
     /// Another value, `@name`, or `none`.
@@ -109,6 +115,17 @@ pub(crate) enum Make {
     Flatten,
     Shuffle,
     Part,
+    Mean,
+    DepthToSpace,
+    SpaceToDepth,
+    Pad,
+    Crop,
+    Cast,
+    Tokens,
+    Grid,
+    Transpose,
+    Reshape,
+    Layout,
     Arithmetic(Arithmetic),
     Cat,
     Split,
@@ -135,6 +152,9 @@ const AXIS: ArgSpec = arg("axis", ArgKind::Word(&["c", "h", "w", "t", "d"]), Arg
 const POOL_K: ArgSpec = arg("k", ArgKind::Size, ArgDefault::Required);
 const POOL_S: ArgSpec = arg("s", ArgKind::Size, ArgDefault::Computed("k"));
 
+/// The element types that numbers can be cast to.
+const TYPES: [&str; 13] =
+    ["f32", "f16", "bf16", "f64", "i8", "u8", "i16", "u16", "i32", "u32", "i64", "u64", "bool"];
 const NORM_EPS: ArgDefault = ArgDefault::Number(1e-5);
 const RECURRENT: OpSpec = OpSpec {
     plain: Some(arg("c", COUNT, ArgDefault::Required)),
@@ -222,6 +242,11 @@ pub static OPERATORS: &[OpSpec] = &[
         ..beside("gmp", Make::GlobalMax)
     },
     OpSpec {
+        plain: Some(arg("axes", ArgKind::Word(&["hw", "h", "w", "t", "d", "dhw"]), ArgDefault::Required)),
+        help: "mean h, mean hw, mean t: keeps the axis, as 1",
+        ..row("mean", Make::Mean)
+    },
+    OpSpec {
         plain: Some(arg("f", ArgKind::Size, ArgDefault::Required)),
         named: &[
             arg("mode", ArgKind::Word(&["nearest", "linear", "corners"]), ArgDefault::Word("nearest")),
@@ -229,6 +254,29 @@ pub static OPERATORS: &[OpSpec] = &[
         ],
         help: "each axis f times as long, or of a size",
         ..row("upsample", Make::Upsample)
+    },
+    OpSpec {
+        plain: Some(arg("f", COUNT, ArgDefault::Required)),
+        named: &[arg("mode", ArgKind::Word(&["dcr", "crd"]), ArgDefault::Word("dcr"))],
+        ..row("d2s", Make::DepthToSpace)
+    },
+    OpSpec {
+        plain: Some(arg("f", COUNT, ArgDefault::Required)),
+        help: "channels to blocks of positions, and back",
+        ..beside("s2d", Make::SpaceToDepth)
+    },
+    OpSpec {
+        plain: Some(arg("n", ArgKind::Sides, ArgDefault::Required)),
+        named: &[
+            arg("value", ArgKind::Number, ArgDefault::Number(0.0)),
+            arg("mode", ArgKind::Word(&["constant", "reflect", "edge"]), ArgDefault::Word("constant")),
+        ],
+        ..row("pad", Make::Pad)
+    },
+    OpSpec {
+        plain: Some(arg("n", ArgKind::Sides, ArgDefault::Required)),
+        help: "n=1, 1x2, or (t, l, b, r)",
+        ..beside("crop", Make::Crop)
     },
     OpSpec {
         aliases: &["batchnorm"],
@@ -371,6 +419,41 @@ pub static OPERATORS: &[OpSpec] = &[
     },
     OpSpec { name: "gru", same_line: true, make: Make::Recurrent(Cell::Gru), ..RECURRENT },
     OpSpec { name: "rnn", same_line: true, make: Make::Recurrent(Cell::Rnn), ..RECURRENT },
+    OpSpec {
+        named: &[
+            arg("along", ArgKind::Word(&["hw", "w"]), ArgDefault::Word("hw")),
+            arg("patch", COUNT, ArgDefault::Number(1.0)),
+        ],
+        ..row("tokens", Make::Tokens)
+    },
+    OpSpec {
+        named: &[arg("size", ArgKind::Size, ArgDefault::Absent), arg("patch", COUNT, ArgDefault::Absent)],
+        help: "map or signal -> sequence, and back; along=w: h joins the channels",
+        ..beside("grid", Make::Grid)
+    },
+    OpSpec {
+        plain: Some(arg("order", ArgKind::Axes, ArgDefault::Required)),
+        ..row("transpose", Make::Transpose)
+    },
+    OpSpec {
+        plain: Some(arg("sizes", ArgKind::Shape, ArgDefault::Required)),
+        help: "transpose (0, 2, 1), reshape (N, 4, -1)",
+        ..beside("reshape", Make::Reshape)
+    },
+    OpSpec {
+        plain: Some(arg(
+            "kind",
+            ArgKind::Word(&["map", "signal", "seq", "vector", "plain"]),
+            ArgDefault::Required,
+        )),
+        help: "how the axes are read: layout seq; moves nothing",
+        ..row("layout", Make::Layout)
+    },
+    OpSpec {
+        plain: Some(arg("type", ArgKind::Word(&TYPES), ArgDefault::Required)),
+        help: "cast f16",
+        ..row("cast", Make::Cast)
+    },
     row("add", Make::Arithmetic(Arithmetic::Add)),
     beside("sub", Make::Arithmetic(Arithmetic::Sub)),
     beside("mul", Make::Arithmetic(Arithmetic::Mul)),

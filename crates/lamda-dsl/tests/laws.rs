@@ -120,10 +120,16 @@ fn stmts() -> impl Strategy<Value = Vec<Stmt>> {
 
 fn module() -> impl Strategy<Value = Module> {
     let ty = (
-        any::<bool>(),
+        prop::sample::select(vec![Axes::Usual, Axes::Sequence, Axes::ChannelsLast, Axes::Plain]),
         vec(prop_oneof![(1u32..300).prop_map(Size::Number), Just(Size::Name("N".into()))], 1..5),
     )
-        .prop_map(|(seq, dims)| TypeNote { at: At::default(), seq, dtype: "f32".into(), dims, of: None });
+        .prop_map(|(axes, dims)| TypeNote {
+            at: At::default(),
+            axes,
+            dtype: "f32".into(),
+            dims,
+            of: None,
+        });
     let param = (name(), option::of(value())).prop_map(|(name, default)| Param { name, default });
     let item = prop_oneof![
         (trivia(), name(), expr()).prop_map(|(trivia, name, value)| Item::Let(Let { trivia, name, value })),
@@ -189,6 +195,16 @@ fn pieces() -> impl Strategy<Value = Vec<Piece>> {
         "erf; reciprocal; sin; cos; floor; ceil; round; sign",
         "prelu; clip min=-1 max=0.5; clip max=3; clip min=0 max=6",
         "softmax axis=h; logsoftmax; logsoftmax axis=w",
+        "tokens; linear 8; grid",
+        "pad 1; crop (1, 1, 1, 1); pad (1, 0, 2, 1) value=-0.5; crop (1, 0, 2, 1)",
+        "pad 1x2 mode=reflect; crop 1x2; pad 1 mode=edge; crop 1",
+        "transpose (0, 1, 3, 2); relu; transpose (0, 1, 3, 2)",
+        "conv 8; upsample 2; s2d 2; d2s 2 mode=crd; s2d 2; d2s 2; maxpool 2; conv 8",
+        "conv 8; reshape (N, 4, 2, -1); transpose (0, 2, 1, 3); reshape (N, 8, 6, 5); transpose (0, 2, 3, 1); transpose (0, 3, 1, 2)",
+        "mul { } { mean hw; sigmoid }; add { } { mean h } { mean w }",
+        "add { } { gap; reshape (0, -1, 1, 1) }",
+        "cast f16; cast f32; layout plain; layout map",
+        "add { tokens; linear 8; grid } { conv 8; tokens; skip { linear c_in; relu }; grid }",
         "sub { conv 8 } { conv 8; relu } { conv 8; silu }",
         "add { conv 8 } { add { conv 8; tanh } { conv 8 }; relu } { conv 8; silu }",
     ];
@@ -270,7 +286,9 @@ fn network(pieces: &[Piece], outputs: bool) -> String {
              @early; gap; cat @z; linear 4; as q\n}}\n"
         )
     } else {
-        format!("{blocks}model m(x: f32[N, 4, 6, 5]) -> y {{\n{body}\nu 8; linear 10; bn\n}}\n")
+        format!(
+            "{blocks}model m(x: nhwc f32[N, 6, 5, 4]) -> y: nhwc f32[N, 6, 5, 8] {{\n{body}\nu 8; conv 8; bn\n}}\n"
+        )
     }
 }
 

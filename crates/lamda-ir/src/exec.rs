@@ -109,16 +109,9 @@ pub fn execute_all(
         return Err(ExecError::Shape);
     }
     let mut values = HashMap::new();
-    let mut symbols: HashMap<&str, usize> = HashMap::new();
+    let mut named = HashMap::new();
     for ((_, id), tensor) in graph.inputs().iter().zip(inputs) {
-        let dims = graph.tensor_type(*id).and_then(|t| t.shape.as_ref()).ok_or(ExecError::Shape)?;
-        let fits = dims.len() == tensor.shape().len()
-            && dims.iter().zip(tensor.shape()).all(|(dim, &size)| match dim {
-                Dim::Known(n) => *n == size,
-                Dim::Symbol(name) => *symbols.entry(name).or_insert(size) == size,
-                Dim::Unknown => true,
-            });
-        if !fits {
+        if !graph.tensor_type(*id).is_some_and(|t| fits(t, tensor.shape(), &mut named)) {
             return Err(ExecError::Shape);
         }
         values.insert(*id, tensor.clone());
@@ -140,6 +133,16 @@ pub fn execute_all(
         values.insert(node.outputs[0], made);
     }
     Ok(values)
+}
+
+/// Whether a tensor has the sizes of a type; a name stands for one size in all inputs.
+fn fits<'g>(ty: &'g TensorType, sizes: &[usize], named: &mut HashMap<&'g str, usize>) -> bool {
+    let Some(dims) = ty.shape.as_ref().filter(|dims| dims.len() == sizes.len()) else { return false };
+    dims.iter().zip(sizes).all(|(dim, &size)| match dim {
+        Dim::Known(n) => *n == size,
+        Dim::Symbol(name) => *named.entry(name).or_insert(size) == size,
+        Dim::Unknown => true,
+    })
 }
 
 fn number_tensor(weights: &Weights, path: &str, spec: &ParamSpec) -> Result<Tensor<f64>, ExecError> {

@@ -20,6 +20,7 @@ mod pass;
 mod patch;
 mod paths;
 mod raw;
+mod symbol;
 mod tensor;
 mod types;
 mod verify;

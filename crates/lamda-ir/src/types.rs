@@ -251,16 +251,12 @@ impl TensorType {
         TensorType { dtype: self.dtype, shape: Some(shape), layout: self.layout }
     }
 
-    /// The number of elements with a symbolic or unknown batch axis counted as `batch`; `None` when any other
+    /// The number of elements with a symbolic or unknown batch axis counted as `batch` (`4*N` as four times that); `None` when any other
     /// dimension is not a number.
     pub fn elements(&self, batch: usize) -> Option<u64> {
         let mut n = 1u64;
         for (axis, dim) in self.shape.as_deref()?.iter().enumerate() {
-            let size = match dim {
-                Dim::Known(size) => *size,
-                _ if axis == 0 => batch,
-                _ => return None,
-            };
+            let size = if axis == 0 { dim.samples(batch)? } else { dim.known()? };
             n = n.checked_mul(size as u64)?;
         }
         Some(n)
@@ -273,7 +269,7 @@ impl TensorType {
             .as_deref()?
             .iter()
             .enumerate()
-            .map(|(axis, dim)| dim.known().or((axis == 0).then_some(batch)))
+            .map(|(axis, dim)| if axis == 0 { dim.samples(batch) } else { dim.known() })
             .collect()
     }
 }

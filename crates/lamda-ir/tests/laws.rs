@@ -71,7 +71,7 @@ fn random_op(rng: &mut Pcg64Mcg, c: usize, rank: usize) -> Op {
     }
     let cell = Cell::ALL[rng.random_range(0..3)];
     let (bidirectional, last) = (rng.random(), rng.random());
-    match rng.random_range(0..21) {
+    match rng.random_range(0..26) {
         17 => LayerNorm { eps: 1e-5 }.into(),
         18 => RmsNorm { eps: 1e-6 }.into(),
         19 if rank == 1 => Take { index: rng.random_range(-2..2) }.into(),
@@ -94,8 +94,8 @@ fn random_op(rng: &mut Pcg64Mcg, c: usize, rank: usize) -> Op {
         8 => ChannelSlice { start: c / 2, len: c - c / 2 }.into(),
         9 => {
             let numbers = (0..rank).map(|_| rng.random_range(1..=6)).collect();
-            let grid = if rng.random() { Grid::Sizes(numbers) } else { Grid::Factors(numbers) };
-            Upsample { grid, mode: Interpolation::ALL[rng.random_range(0..3)] }.into()
+            let sizing = if rng.random() { Sizing::Sizes(numbers) } else { Sizing::Factors(numbers) };
+            Upsample { sizing, mode: Interpolation::ALL[rng.random_range(0..3)] }.into()
         }
         10 => Activation::LeakyRelu { alpha: 0.1 }.into(),
         15 => random_norm(rng, c),
@@ -109,6 +109,11 @@ fn random_op(rng: &mut Pcg64Mcg, c: usize, rank: usize) -> Op {
             ConvTranspose { out_channels, window, extra, groups, bias: rng.random() }.into()
         }
         11 => Softmax { axis: Some(1 + rng.random_range(1..=rank)), log: rng.random() }.into(),
+        21 => AxisMean { axes: vec![1 + rank] }.into(),
+        22 => Pad { pads: vec![(1, 2); rank], mode: PadMode::Edge }.into(),
+        23 => Crop { sides: vec![(1, 1); rank] }.into(),
+        24 => Tokens::Width.into(),
+        25 => Transpose { perm: [&[0, 1][..], &(2..rank + 2).rev().collect::<Vec<_>>()].concat() }.into(),
         _ => random_pointwise(rng),
     }
 }

@@ -118,6 +118,30 @@ impl<'m> Checker<'m> {
                 values.iter().for_each(|v| self.typed_value(op, v, at, &number, scope));
                 true
             }
+            (Value::Tuple(values), ArgKind::Axes | ArgKind::Sides) => {
+                let number = ArgSpec { name: spec.name, kind: ArgKind::Number, default: spec.default };
+                values.iter().for_each(|v| self.typed_value(op, v, at, &number, scope));
+                true
+            }
+            (Value::Expr(e), ArgKind::Shape) => {
+                self.expr(e, at, scope, &[]);
+                true
+            }
+            (Value::Tuple(values), ArgKind::Shape) => {
+                let number = ArgSpec { name: spec.name, kind: ArgKind::Number, default: spec.default };
+                for value in values {
+                    match value {
+                        Value::Expr(Expr::Name(name)) if self.dims.contains(name.text.as_str()) => {}
+                        value => self.typed_value(op, value, at, &number, scope),
+                    }
+                }
+                true
+            }
+            (Value::Expr(e), ArgKind::Sides) => {
+                self.expr(e, at, scope, &[]);
+                true
+            }
+            (Value::Size(_), ArgKind::Sides) => true,
             (Value::Bool(_), ArgKind::Flag | ArgKind::AutoFlag) => true,
             (Value::Ref(_), ArgKind::Value) => true,
             (Value::None, _) => spec.default == table::ArgDefault::Word("none"),
@@ -201,6 +225,9 @@ fn describe(kind: ArgKind) -> String {
         ArgKind::Flag => "true or false".into(),
         ArgKind::AutoFlag => "true, false or auto".into(),
         ArgKind::Word(words) => format!("one of {}", words.join(", ")),
+        ArgKind::Axes => "the axes in their new order, such as `(0, 2, 1)`".into(),
+        ArgKind::Shape => "sizes such as `(N, 4, -1)`: 0 copies, -1 is what the others leave".into(),
+        ArgKind::Sides => "a whole number, one for each axis: `1x2`, or all sides `(t, l, b, r)`".into(),
         ArgKind::Activation => "the name of an activation, such as relu".into(),
         ArgKind::Elements => "a number, a list, or both with a type: `0.5`, `[1, 2]`, `(i32, [1, 2])`".into(),
         ArgKind::Value => "a value, such as @mask, or none".into(),

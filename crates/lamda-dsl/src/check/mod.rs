@@ -8,7 +8,7 @@ mod size;
 
 pub(crate) use calls::is_absent;
 
-use crate::syntax::{At, Block, Item, Model, Module, Name, StmtKind, Value};
+use crate::syntax::{At, Block, Item, Model, Module, Name, Size, StmtKind, Value};
 use crate::table;
 use lamda_ir::{Code, Diagnostic};
 use std::collections::{HashMap, HashSet};
@@ -28,6 +28,7 @@ pub(crate) fn check_module(module: &Module) -> Found<'_> {
         blocks: HashMap::new(),
         lets: HashSet::new(),
         inputs: HashSet::new(),
+        dims: HashSet::new(),
         used_blocks: HashSet::new(),
         used_names: HashSet::new(),
         faults: Vec::new(),
@@ -51,6 +52,8 @@ struct Checker<'m> {
     lets: HashSet<&'m str>,
     /// The model's inputs, which every body sees.
     inputs: HashSet<&'m str>,
+    /// The named sizes of the model's inputs.
+    dims: HashSet<&'m str>,
     used_blocks: HashSet<&'m str>,
     /// Parameters and `let`s that are read, by the body that reads them; `let`s under the empty name.
     used_names: HashSet<(&'m str, &'m str)>,
@@ -74,6 +77,10 @@ impl<'m> Checker<'m> {
             }
             (Some(first), second) => {
                 self.inputs.extend(first.inputs.iter().map(|i| i.name.text.as_str()));
+                self.dims.extend(first.inputs.iter().flat_map(|i| &i.ty.dims).filter_map(|d| match d {
+                    Size::Name(name) => Some(name.text.as_str()),
+                    Size::Number(_) | Size::Unknown | Size::Rest => None,
+                }));
                 if let Some(second) = second {
                     let help = "a file has one model; write parts of it as `block`s";
                     self.fault(Code::NameTaken, second.name.at, "a second model", help);

@@ -2,10 +2,10 @@
 
 use super::run::{Frame, Scope};
 use super::sketch::ValId;
-use super::{Expander, MAX_WIDTH};
+use super::{Expander, MAX_ELEMENTS, MAX_WIDTH};
 use crate::syntax::{Arg, At, BinaryOp, Compare, CompareOp, Expr, Func, Value};
 use crate::table::{self, ArgDefault, ArgKind, OpSpec};
-use lamda_ir::{Code, Diagnostic};
+use lamda_ir::{Code, Diagnostic, Dim};
 
 /// What an argument or a parameter is.
 #[derive(Clone, Debug, PartialEq)]
@@ -16,12 +16,23 @@ pub(super) enum Val {
     Bool(bool),
     Size(Vec<usize>),
     Tuple(Vec<usize>),
+    /// The target of a reshape.
+    Shape(Vec<Extent>),
     Op(&'static OpSpec),
     Value(ValId),
     Word(&'static str),
     None,
     /// A fault that was reported.
     Bad,
+}
+
+/// A size of a reshape's target.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Extent {
+    /// A number, `-1` or `0` with their meanings.
+    Number(i64),
+    /// The name of a dimension.
+    Name(String),
 }
 
 /// The words that a value may be.
@@ -92,14 +103,48 @@ impl<'m> Expander<'m> {
             };
             self.guessed = false;
             let literal = matches!(value, Value::Expr(Expr::Number(_)) | Value::Size(_));
-            let value = match self.value(value, frame, scope, arg.at, words) {
-                Val::Real(n) => Val::Num(n),
-                other => other,
+            let value = match value {
+                Value::Tuple(sizes) if kind == ArgKind::Shape => self.extents(sizes, frame, scope, arg.at),
+                size @ Value::Expr(_) if kind == ArgKind::Shape => {
+                    self.extents(std::slice::from_ref(size), frame, scope, arg.at)
+                }
+                value => match self.value(value, frame, scope, arg.at, words) {
+                    Val::Real(n) => Val::Num(n),
+                    other => other,
+                },
             };
             given.guessed |= self.guessed;
             given.entries.push((name, value, self.origin_of(arg, frame), literal));
         }
         given
+    }
+
+    /// Whether a name is that of a size of the model's inputs.
+    fn is_dimension(&self, name: &str) -> bool {
+        let mut types = self.inputs.values().filter_map(|v| self.sketch.tensor(*v));
+        types.any(|t| t.dims().contains(&Dim::symbol(name)))
+    }
+
+    /// The sizes of a reshape. What is neither a parameter nor a `let` names a dimension.
+    fn extents(&mut self, sizes: &[Value], frame: &Frame<'m>, scope: Scope, at: At) -> Val {
+        let mut extents = Vec::with_capacity(sizes.len());
+        for size in sizes {
+            extents.push(match (size, self.value(size, frame, scope, at, &[])) {
+                (_, Val::Num(n)) if n >= -1.0 && n.fract() == 0.0 && n <= MAX_ELEMENTS as f64 => {
+                    Extent::Number(n as i64)
+                }
+                (Value::Expr(Expr::Name(name)), Val::Bad) if self.is_dimension(&name.text) => {
+                    Extent::Name(name.text.clone())
+                }
+                (_, Val::Bad) => return Val::Bad,
+                _ => {
+                    let help = "a size is a whole number, a name of the input's type, 0 to copy it, or -1 for the rest";
+                    self.refuse(Code::BadArgument, at, "a size of `reshape` that is none", help);
+                    return Val::Bad;
+                }
+            });
+        }
+        Val::Shape(extents)
     }
 
     /// The entry of a list for this turn.

@@ -69,9 +69,11 @@ impl<'m> Expander<'m> {
                         format!("put `{word}` before `gap`, `flatten` or `linear`; on a vector use `linear`")
                     }
                     Some(Layout::Sequence) => {
-                        "declare the input without `seq`, channels first: f32[N, C, T]".to_owned()
+                        "go back by `grid` or `transpose (0, 2, 1)`, or declare the input without `seq`: f32[N, C, T]".to_owned()
                     }
-                    Some(Layout::Plain) => "declare a float input, such as f32[N, 3, 32, 32]".to_owned(),
+                    Some(Layout::Plain) => {
+                        "say by `layout` how its axes are read, or declare a float input: f32[N, 3, 32, 32]".to_owned()
+                    }
                     _ => format!("give it {expected}"),
                 };
                 (format!("`{word}` takes {expected}, given {given}"), help)

@@ -76,7 +76,7 @@ fn any_type(note: &TypeNote) -> ValueType {
             Size::Unknown | Size::Rest => Dim::Unknown,
         })
         .collect();
-    let layout = if note.seq { Layout::Sequence } else { Layout::of_input(dtype, dims.len()) };
+    let layout = note.axes.layout(dtype, dims.len());
     TensorType::new(dtype, layout, dims).into()
 }
 

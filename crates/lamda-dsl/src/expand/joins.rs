@@ -11,6 +11,9 @@ use crate::table::{Make, OpSpec};
 use lamda_ir::op::{Arithmetic, BatchNorm, ChannelSlice, Concat, Conv, Linear, MatMul, Op, Window};
 use lamda_ir::{Code, Diagnostic, Layout, ValueType};
 
+/// The largest stride that a projection of sizes which are names is given.
+const STRIDES: usize = 64;
+
 impl<'m> Expander<'m> {
     pub(super) fn skip(
         &mut self,
@@ -23,7 +26,9 @@ impl<'m> Expander<'m> {
         let made = self.body(&skip.body, 0, frame, scope.enter(value), value);
         self.stmt_at = at;
         let types = &self.sketch.types;
-        let agree = types[value.index()] == types[made.index()];
+        let same = types[value.index()] == types[made.index()];
+        let agree =
+            same || (skip.kind == SkipKind::Exact && may_agree(&types[value.index()], &types[made.index()]));
         let guess = self.guess(&[value, made]);
         let mut shortcut = value;
         if !agree && guess.any() {
@@ -85,10 +90,14 @@ impl<'m> Expander<'m> {
                 match (x.known(), y.known()) {
                     (Some(x), Some(y)) if y > 0 => window.stride[axis] = x.div_ceil(y),
                     _ if x == y => {}
-                    _ => {
-                        refuse(self);
-                        return None;
-                    }
+                    // Of a size that is a name, the stride that would give the other.
+                    _ => match (2..=STRIDES).find(|&s| x.ceil_divided(s) == *y) {
+                        Some(s) => window.stride[axis] = s,
+                        None => {
+                            refuse(self);
+                            return None;
+                        }
+                    },
                 }
             }
             let step = self.sketch.step(level, "conv");
@@ -233,6 +242,14 @@ impl<'m> Expander<'m> {
         let cat: Op = Concat { axis }.into();
         self.emit(step, op.name, cat, &ends, Expect { guess, ..Expect::default() })
     }
+}
+
+/// Whether two values have one shape, as far as their sizes are known.
+fn may_agree(a: &ValueType, b: &ValueType) -> bool {
+    let (Some(a), Some(b)) = (a.tensor(), b.tensor()) else { return false };
+    let dims = || a.dims().iter().zip(b.dims());
+    let one_kind = a.layout == b.layout && a.dtype == b.dtype && a.dims().len() == b.dims().len();
+    one_kind && a.shape.is_some() && dims().all(|(x, y)| x.agreed(y).is_some())
 }
 
 /// The number of an axis in a layout.

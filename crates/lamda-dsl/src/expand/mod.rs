@@ -10,6 +10,7 @@ mod fault;
 mod foreign;
 mod functions;
 mod joins;
+mod moves;
 mod norms;
 mod operators;
 mod resample;
@@ -21,10 +22,12 @@ mod window;
 
 pub(crate) use eval::round8;
 pub(crate) use joins::axis_word;
+pub(crate) use moves::{Open, mean_axes, open_tokens};
 
 use crate::check::{Found, check_module};
-use crate::syntax::{Model, Module, Output, Size, StmtPath, TypeNote};
+use crate::syntax::{Axes, Model, Module, Output, Size, StmtPath, TypeNote};
 use eval::Val;
+use lamda_ir::op::Transpose;
 use lamda_ir::{Code, DType, Diagnostic, Dim, Graph, Layout, NodeId, Span, TensorType, ValueType};
 use sketch::{Sketch, ValId};
 use std::collections::HashMap;
@@ -224,6 +227,15 @@ impl<'m> Expander<'m> {
                 self.faults.push(fault.at(input.name.at.span()).help("rename one of them"));
             }
         }
+        // Behind all inputs, whose values come first.
+        for input in model.inputs.iter().filter(|i| i.ty.axes == Axes::ChannelsLast) {
+            let name = input.name.text.as_str();
+            if let Some(&plain) = self.inputs.get(name) {
+                let map = self.channels_first(name, plain);
+                self.inputs.insert(name, map);
+                first = first.map(|f| if f == plain { map } else { f });
+            }
+        }
         // A model of constants has nothing to begin with.
         let first = first.unwrap_or_else(|| self.sketch.value(ValueType::Unknown, sketch::Guess::default()));
         self.opsets = model.opsets.clone();
@@ -237,14 +249,18 @@ impl<'m> Expander<'m> {
 
     fn outputs(&mut self, model: &'m Model, frame: &run::Frame<'m>, last: ValId) {
         let named = |name: &str| frame.names.get(name).or_else(|| self.inputs.get(name)).copied();
-        let outputs: Vec<(&str, ValId)> = match &model.outputs[..] {
+        let mut outputs: Vec<(&str, ValId)> = match &model.outputs[..] {
             [] => vec![("y", last)],
             [one] => vec![(&one.name.text, frame.names.get(one.name.text.as_str()).copied().unwrap_or(last))],
             many => {
                 many.iter().map(|o| (o.name.text.as_str(), named(&o.name.text).unwrap_or(last))).collect()
             }
         };
-        for (output, (_, id)) in model.outputs.iter().zip(&outputs) {
+        let ends = outputs.iter().any(|(_, id)| *id == last);
+        for (output, (_, id)) in model.outputs.iter().zip(&mut outputs) {
+            if output.ty.as_ref().is_some_and(|note| note.axes == Axes::ChannelsLast) {
+                *id = self.channels_last(output, *id);
+            }
             self.check_output(output, *id);
         }
         let external = |i: usize, name: &str| {
@@ -252,7 +268,7 @@ impl<'m> Expander<'m> {
         };
         self.sketch.outputs =
             outputs.iter().enumerate().map(|(i, (name, id))| (external(i, name), *id)).collect();
-        if !outputs.iter().any(|(_, id)| *id == last) && self.is_dropped(last, frame) {
+        if !ends && self.is_dropped(last, frame) {
             let at = model.body.stmts.last().map_or(model.name.at, |s| s.at);
             let fault =
                 Diagnostic::error(Code::Unused, "the last value of the model is dropped").at(at.span());
@@ -294,23 +310,68 @@ impl<'m> Expander<'m> {
                 Size::Unknown | Size::Rest => Dim::Unknown,
             })
             .collect();
-        let layout = if note.seq { Layout::Sequence } else { Layout::of_input(dtype, dims.len()) };
+        let layout = note.axes.layout(dtype, dims.len());
+        let fits = match note.axes {
+            Axes::Usual | Axes::Plain => true,
+            Axes::Sequence => dims.len() == 3,
+            Axes::ChannelsLast => matches!(dims.len(), 4 | 5),
+        };
         let mut refuse = |code, message: &str, help: &str| {
             self.faults.push(Diagnostic::error(code, message).at(note.at.span()).help(help));
         };
-        if note.seq && dims.len() != 3 {
+        if !fits {
             let help = "sizes begin with the batch: f32[N, 3, 32, 32], f32[N, 9, 128], seq f32[N, 128, 9], f32[N, 16]";
             refuse(Code::WrongLayout, "an input of this rank is not read", help);
-            return TensorType::batched(Layout::Map, &[3, 32, 32]).into();
+            return Self::any_map(note).into();
         }
         // What is carried from ONNX may be empty.
         if dims.contains(&Dim::Known(0)) && !self.foreign {
             refuse(Code::BadWidth, "a size of 0", "every size is at least 1; the batch is a name, N");
         } else if sketch::elements(&dims) > MAX_ELEMENTS {
             refuse(Code::Expansion, "an input of too many elements", "the most is 2^31 per sample");
-            return TensorType::batched(Layout::Map, &[3, 32, 32]).into();
+            return Self::any_map(note).into();
         }
         TensorType::new(dtype, layout, dims).into()
+    }
+}
+
+impl<'m> Expander<'m> {
+    /// What stands for an input that cannot be.
+    fn any_map(note: &TypeNote) -> TensorType {
+        match note.axes {
+            Axes::ChannelsLast => TensorType::batched(Layout::Plain, &[32, 32, 3]),
+            _ => TensorType::batched(Layout::Map, &[3, 32, 32]),
+        }
+    }
+
+    /// The map behind an input whose channels are last.
+    fn channels_first(&mut self, name: &'m str, input: ValId) -> ValId {
+        let rank = self.sketch.tensor(input).map_or(0, |t| t.dims().len());
+        self.turned(name, Transpose::channels_first(rank), input)
+    }
+
+    /// An output whose channels are last, of a map.
+    fn channels_last(&mut self, output: &'m Output, map: ValId) -> ValId {
+        let Some(ty) = self.sketch.tensor(map).filter(|t| t.layout == Layout::Map) else {
+            if !self.sketch.guesses[map.index()].any() {
+                let message = format!("`nhwc` of {}, which is not a map", self.sketch.types[map.index()]);
+                let at = output.ty.as_ref().map_or(output.name.at, |note| note.at);
+                let fault = Diagnostic::error(Code::WrongLayout, message).at(at.span());
+                self.faults.push(fault.help("leave `nhwc` out, or end in a map"));
+            }
+            return map;
+        };
+        let rank = ty.dims().len();
+        self.turned(&output.name.text, Transpose::channels_last(rank), map)
+    }
+
+    /// A permutation at the rim of the model, at the path `name.transpose`.
+    fn turned(&mut self, name: &'m str, op: Transpose, value: ValId) -> ValId {
+        let outer = self.sketch.step(0, name);
+        let level = self.sketch.level(outer);
+        let step = self.sketch.step(level, "transpose");
+        let guess = self.sketch.guesses[value.index()];
+        self.emit(step, "nhwc", op, &[value], operators::Expect { guess, ..Default::default() })
     }
 }
 

@@ -48,6 +48,17 @@ impl<'m> Expander<'m> {
             Make::Deconv => self.deconvolution(op, &given, scope, value),
             Make::Linear => self.linear(op, &given, scope, value),
             Make::MaxPool | Make::AvgPool => self.pool(op, &given, scope, value),
+            Make::Mean
+            | Make::DepthToSpace
+            | Make::SpaceToDepth
+            | Make::Pad
+            | Make::Crop
+            | Make::Cast
+            | Make::Tokens
+            | Make::Grid
+            | Make::Transpose
+            | Make::Reshape
+            | Make::Layout => self.moved(op, &given, scope, value),
             Make::LayerNorm
             | Make::RmsNorm
             | Make::Embedding

@@ -4,7 +4,7 @@ use super::Expander;
 use super::eval::{Given, Val};
 use super::sketch::ValId;
 use crate::table::OpSpec;
-use lamda_ir::op::{Grid, Interpolation, Upsample};
+use lamda_ir::op::{Interpolation, Sizing, Upsample};
 use lamda_ir::{Code, Layout};
 
 impl Expander<'_> {
@@ -37,6 +37,6 @@ impl Expander<'_> {
             let sizes = self.sizes(given, op, "size", rank)?;
             return Some(Upsample::to_sizes(sizes, mode, ty));
         }
-        Some(Upsample { grid: Grid::Factors(self.sizes(given, op, "f", rank)?), mode })
+        Some(Upsample { sizing: Sizing::Factors(self.sizes(given, op, "f", rank)?), mode })
     }
 }

@@ -127,6 +127,13 @@ impl<'m> Sketch<'m> {
         self.types[id.index()].tensor()
     }
 
+    /// The node that makes a value, if one does.
+    pub(super) fn producer(&self, id: ValId) -> Option<&Pending<'m>> {
+        // Nodes make their values in order.
+        let after = self.nodes.partition_point(|node| node.outputs.start <= id.0 && !node.outputs.is_empty());
+        self.nodes.get(after.checked_sub(1)?).filter(|node| node.outputs.contains(&id.0))
+    }
+
     /// The next step of a name in a level.
     pub(super) fn step(&mut self, level: u32, name: &'m str) -> Step<'m> {
         let counter = *self.counters.entry((level, name)).or_insert_with(|| {

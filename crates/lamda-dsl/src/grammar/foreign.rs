@@ -2,6 +2,7 @@
 
 use super::node::{Grammar, any_of, one_of, rule, seq, text, words};
 use super::value::{comma, list};
+use crate::syntax::Axes;
 use crate::table::DTYPES;
 
 pub(super) fn rules(g: &mut Grammar) {
@@ -69,7 +70,8 @@ fn types(g: &mut Grammar) {
     g.rule("type", one_of([rule("known-type"), text("?")]));
     let dim = one_of([rule("count"), rule("identifier"), rule("string"), text("?"), text("..")]);
     let dims = seq([text("["), dim.separated(comma()).optional(), text("]")]);
-    let tensor = seq([seq([text("seq"), rule("sp")]).optional(), rule("element"), dims]);
+    let axes = Axes::WORDS.into_iter().map(Axes::word);
+    let tensor = seq([seq([words(axes), rule("sp")]).optional(), rule("element"), dims]);
     let of = |word: &str| seq([text(word), text("("), rule("type"), text(")")]);
     let map = seq([text("map("), rule("element"), comma(), rule("type"), text(")")]);
     g.rule("known-type", one_of([tensor, of("sequence"), of("optional"), map]));

@@ -9,7 +9,9 @@ pub(super) fn argument(spec: &ArgSpec) -> Node {
     let given = match spec.kind {
         ArgKind::Count { .. } | ArgKind::Number => rule("numbers"),
         ArgKind::Size => rule("sizes"),
-        ArgKind::Pad => rule("pads"),
+        ArgKind::Pad | ArgKind::Sides => rule("pads"),
+        ArgKind::Axes => one_of([rule("tuple"), list(rule("tuple"))]),
+        ArgKind::Shape => one_of([rule("extents"), list(rule("extents"))]),
         ArgKind::Flag | ArgKind::AutoFlag => rule("flags"),
         ArgKind::Word(known) => {
             let one = || one_of([words(known.iter().copied()), rule("name")]);
@@ -40,6 +42,7 @@ pub(super) fn rules(g: &mut Grammar) {
     g.rule("size-value", one_of([rule("expr"), rule("size")]));
     g.rule("pads", one_of([rule("pad"), list(rule("pad"))]));
     g.rule("pad", one_of([rule("expr"), rule("size"), rule("tuple")]));
+    g.rule("extents", one_of([rule("expr"), rule("tuple"), text("()")]));
     g.rule("flags", one_of([rule("flag"), list(rule("flag"))]));
     g.rule("flag", one_of([text("true"), text("false"), rule("name")]));
     g.rule("activations", one_of([rule("activation"), list(rule("activation"))]));

@@ -10,7 +10,9 @@ impl Parser<'_> {
         let token = self.peek();
         match token.kind {
             Kind::Open(b'[') => Ok(Value::List(self.values()?)),
-            Kind::Open(b'(') if !self.starts_graph() && self.is_tuple() => Ok(Value::Tuple(self.values()?)),
+            Kind::Open(b'(') if !self.starts_graph() && (self.is_empty() || self.is_tuple()) => {
+                Ok(Value::Tuple(self.values()?))
+            }
             Kind::Size => {
                 self.bump();
                 let parts = self.str(token).split(['x', 'X']).map(str::parse::<u32>);
@@ -26,7 +28,11 @@ impl Parser<'_> {
             Kind::Open(b'{') => self.graph(),
             Kind::Sign if self.str(token) == "->" => self.graph(),
             Kind::Open(b'(') if self.starts_graph() => self.graph(),
-            Kind::Name if self.starts_type() => Ok(Value::Type(Box::new(self.type_note()?))),
+            Kind::Name if self.starts_type() => {
+                let note = self.type_note()?;
+                self.not_channels_last(&note);
+                Ok(Value::Type(Box::new(note)))
+            }
             Kind::Sign if self.str(token) == "@" => {
                 self.bump();
                 Ok(Value::Ref(self.name("the name of a value")?))
@@ -44,6 +50,11 @@ impl Parser<'_> {
     fn word(&mut self, value: Value) -> Parsed<Value> {
         self.bump();
         Ok(value)
+    }
+
+    /// Whether `()` is ahead.
+    fn is_empty(&mut self) -> bool {
+        self.peek_second().kind == Kind::Close(b'(')
     }
 
     /// Whether the parentheses ahead have a comma of their own.

@@ -3,8 +3,9 @@
 
 use super::{Parsed, Parser};
 use crate::lex::Kind;
-use crate::syntax::{Name, Size, Subgraph, TypeNote, Value};
+use crate::syntax::{Axes, Name, Size, Subgraph, TypeNote, Value};
 use crate::table::DTYPES;
+use lamda_ir::{Code, Diagnostic};
 
 impl Parser<'_> {
     /// Whether `f32[` is ahead, or `sequence(`: a type.
@@ -18,26 +19,48 @@ impl Parser<'_> {
             // Two words may be two values.
             Kind::Name => {
                 let third = self.tokens.get(self.pos + 2).map(|t| t.kind);
-                word == "seq" && DTYPES.contains(&self.str(behind)) && third == Some(Kind::Open(b'['))
+                Axes::WORDS.iter().any(|axes| axes.word() == word)
+                    && DTYPES.contains(&self.str(behind))
+                    && third == Some(Kind::Open(b'['))
             }
             _ => false,
         }
     }
 
-    /// Whether `(x: f32[..]` or `()` is ahead: the inputs of a sub-graph.
+    /// Whether `(x: f32[..]` is ahead, or `()` before a body or outputs: the inputs of a sub-graph.
     pub(super) fn starts_graph(&mut self) -> bool {
-        matches!(self.peek_second().kind, Kind::Label | Kind::Close(b'('))
+        match self.peek_second().kind {
+            Kind::Label => true,
+            Kind::Close(b'(') => match self.tokens.get(self.pos + 2) {
+                Some(third) => third.kind == Kind::Open(b'{') || self.str(*third) == "->",
+                None => false,
+            },
+            _ => false,
+        }
     }
 
     /// `{ … }` or `(i: i64[]) -> (a, b) { … }`
     pub(super) fn graph(&mut self) -> Parsed<Value> {
         let inputs = if self.is_open(b'(') { self.inputs()? } else { Vec::new() };
         let outputs = self.outputs()?;
+        let notes = inputs.iter().map(|i| &i.ty).chain(outputs.iter().filter_map(|o| o.ty.as_ref()));
+        for note in notes {
+            self.not_channels_last(note);
+        }
         // Newlines count again in braces that stand in parentheses.
         let parens = std::mem::take(&mut self.parens);
         let body = self.body("sub-graph");
         self.parens = parens;
         Ok(Value::Graph(Box::new(Subgraph { inputs, outputs, body: body? })))
+    }
+
+    /// Only at the rim of a model is there a transpose that `nhwc` stands for.
+    pub(super) fn not_channels_last(&mut self, note: &TypeNote) {
+        if note.axes == Axes::ChannelsLast {
+            let message = "`nhwc` that is not of an input or output of the model";
+            let fault = Diagnostic::error(Code::WrongLayout, message).at(note.at.span());
+            self.fault(fault.help("write `plain`, and `transpose (0, 3, 1, 2)` behind it"));
+        }
     }
 
     /// `sequence(f32[N])`, `optional(…)`, `map(i64, f32[1])`
@@ -65,9 +88,10 @@ impl Parser<'_> {
         let of = self.type_note();
         self.depth -= 1;
         let of = Some(Box::new(of?));
+        of.iter().for_each(|of| self.not_channels_last(of));
         let end = self.close(open)?;
         let dtype = Name { text: self.str(word).to_owned(), at: word.at };
-        Ok(Some(TypeNote { at: word.at.to(end), seq: false, dtype, dims, of }))
+        Ok(Some(TypeNote { at: word.at.to(end), axes: Axes::Usual, dtype, dims, of }))
     }
 
     /// `opset 13, ai.onnx.ml 2`

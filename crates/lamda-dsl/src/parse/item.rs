@@ -3,7 +3,7 @@
 use super::{Parsed, Parser};
 use crate::lex::Kind;
 use crate::syntax::{
-    Block, Break, Input, Item, Let, Model, Module, Name, Output, Param, Size, Trivia, TypeNote,
+    Axes, Block, Break, Input, Item, Let, Model, Module, Name, Output, Param, Size, Trivia, TypeNote,
 };
 use lamda_ir::{Code, Diagnostic};
 
@@ -182,7 +182,13 @@ impl Parser<'_> {
     pub(super) fn type_note(&mut self) -> Parsed<TypeNote> {
         let start = self.peek();
         if self.eat_sign("?") {
-            return Ok(TypeNote { at: start.at, seq: false, dtype: "?".into(), dims: Vec::new(), of: None });
+            return Ok(TypeNote {
+                at: start.at,
+                axes: Axes::Usual,
+                dtype: "?".into(),
+                dims: Vec::new(),
+                of: None,
+            });
         }
         if let Some(note) = self.wrapped_type()? {
             return Ok(note);
@@ -192,11 +198,12 @@ impl Parser<'_> {
             self.fault(fault.help("write `f32[`").edit("f32["));
         }
         let mut dtype = Name { text: "f32".to_owned(), at: start.at };
-        let mut seq = false;
+        let mut axes = Axes::Usual;
         if start.kind != Kind::Open(b'[') {
             dtype = self.name("an element type, such as f32")?;
-            if dtype.text == "seq" && self.peek().kind == Kind::Name {
-                seq = true;
+            let word = Axes::WORDS.into_iter().find(|a| a.word() == dtype.text);
+            if let Some(word) = word.filter(|_| self.peek().kind == Kind::Name) {
+                axes = word;
                 dtype = self.name("an element type, such as f32")?;
             }
         }
@@ -244,7 +251,7 @@ impl Parser<'_> {
             }
         }
         let end = self.close(open)?;
-        Ok(TypeNote { at: start.at.to(end), seq, dtype, dims, of: None })
+        Ok(TypeNote { at: start.at.to(end), axes, dtype, dims, of: None })
     }
 }
 

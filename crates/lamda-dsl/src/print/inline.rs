@@ -1,8 +1,8 @@
 //! Parts of a text that stand on one line.
 
 use crate::syntax::{
-    Arg, BinaryOp, Body, Break, Call, Compare, Expr, If, Input, Name, Output, Size, SkipKind, Stmt, StmtKind,
-    Subgraph, TypeNote, Value,
+    Arg, Axes, BinaryOp, Body, Break, Call, Compare, Expr, If, Input, Name, Output, Size, SkipKind, Stmt,
+    StmtKind, Subgraph, TypeNote, Value,
 };
 use crate::table;
 
@@ -240,7 +240,8 @@ pub(crate) fn dims(ty: &TypeNote) -> String {
         return "?".to_owned();
     }
     let dims: Vec<String> = ty.dims.iter().map(size).collect();
-    format!("{}{}[{}]", if ty.seq { "seq " } else { "" }, ty.dtype.text, dims.join(", "))
+    let space = if ty.axes == Axes::Usual { "" } else { " " };
+    format!("{}{space}{}[{}]", ty.axes.word(), ty.dtype.text, dims.join(", "))
 }
 
 fn size(size: &Size) -> String {

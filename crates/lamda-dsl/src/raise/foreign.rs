@@ -1,9 +1,10 @@
 //! Operators that are carried, and what they are given: literals, types, sub-graphs. The inverse of `expand::foreign`.
 
 use super::flow::Step;
+use super::rim::Rim;
 use super::{RaiseError, Raiser, body, inputs, outputs};
 use crate::print::is_name;
-use crate::syntax::{Arg, Body, Call, Expr, Size, Stmt, StmtKind, Subgraph, TypeNote, Value};
+use crate::syntax::{Arg, Axes, Body, Call, Expr, Size, Stmt, StmtKind, Subgraph, TypeNote, Value};
 use crate::table::FOREIGN;
 use lamda_ir::op::{Attribute, Opaque, Parameter};
 use lamda_ir::{DType, Dim, Graph, Layout, Node, RawTensor, TensorType, ValueType};
@@ -23,7 +24,7 @@ pub(super) fn opsets(graph: &Graph) -> Vec<(String, u32)> {
 pub(super) fn type_note(ty: &ValueType) -> Option<TypeNote> {
     let wrapped = |word: &str, dims: Vec<Size>, of: &ValueType| {
         let of = Some(Box::new(type_note(of)?));
-        Some(TypeNote { at: Default::default(), seq: false, dtype: word.into(), dims, of })
+        Some(TypeNote { at: Default::default(), axes: Axes::Usual, dtype: word.into(), dims, of })
     };
     match ty {
         ValueType::Tensor(t) => tensor_note(t),
@@ -32,7 +33,7 @@ pub(super) fn type_note(ty: &ValueType) -> Option<TypeNote> {
         ValueType::Map(key, of) => wrapped("map", vec![Size::Name(key.word().into())], of),
         ValueType::Unknown => Some(TypeNote {
             at: Default::default(),
-            seq: false,
+            axes: Axes::Usual,
             dtype: "?".into(),
             dims: Vec::new(),
             of: None,
@@ -41,10 +42,15 @@ pub(super) fn type_note(ty: &ValueType) -> Option<TypeNote> {
 }
 
 fn tensor_note(t: &TensorType) -> Option<TypeNote> {
-    let seq = t.layout == Layout::Sequence && t.dims().len() == 3;
+    let axes = match (t.layout, &t.shape) {
+        (_, None) => Axes::Usual,
+        (Layout::Sequence, Some(dims)) if dims.len() == 3 => Axes::Sequence,
+        (layout, Some(dims)) if layout == Layout::of_input(t.dtype, dims.len()) => Axes::Usual,
+        (Layout::Plain, _) => Axes::Plain,
+        _ => return None,
+    };
     let dims = match &t.shape {
         None => vec![Size::Rest],
-        Some(_) if !seq && t.layout != Layout::of_input(t.dtype, t.dims().len()) => return None,
         Some(dims) => dims
             .iter()
             .map(|d| match d {
@@ -54,7 +60,7 @@ fn tensor_note(t: &TensorType) -> Option<TypeNote> {
             })
             .collect::<Option<_>>()?,
     };
-    Some(TypeNote { at: Default::default(), seq, dtype: t.dtype.word().into(), dims, of: None })
+    Some(TypeNote { at: Default::default(), axes, dtype: t.dtype.word().into(), dims, of: None })
 }
 
 /// `param 1000x32`
@@ -243,7 +249,8 @@ impl Raiser<'_> {
         let graph = &sub.graph;
         let mut taken = self.taken.clone();
         let own = sub.own_inputs();
-        let inputs = inputs(graph, own, &mut taken)?;
+        let rim = Rim::default();
+        let inputs = inputs(graph, own, &rim, &mut taken)?;
         let mut names: HashMap<_, _> =
             graph.inputs().iter().zip(&inputs).map(|((_, id), i)| (*id, i.name.text.clone())).collect();
         for ((_, id), outer) in graph.inputs()[own..].iter().zip(&sub.captures) {
@@ -251,9 +258,9 @@ impl Raiser<'_> {
             // A value without a name has been asked for; this text is not the last.
             names.insert(*id, outer.cloned().unwrap_or_else(|| "again".to_owned()));
         }
-        let mut outputs = outputs(graph, &mut taken);
+        let mut outputs = outputs(graph, &rim, &mut taken);
         let first = graph.inputs()[..own].first().map(|(_, id)| *id);
-        let stmts = body(graph, first, &names, &outputs, &taken)?;
+        let stmts = body(graph, first, &names, &outputs, &rim, &taken)?;
         if let [one] = &outputs[..]
             && one.external.is_none()
             && one.name.text == "y"

@@ -6,8 +6,10 @@
 
 mod flow;
 mod foreign;
+mod moves;
 mod operators;
 mod projection;
+mod rim;
 mod sequence;
 mod shared;
 
@@ -20,6 +22,7 @@ use crate::table;
 use flow::Flow;
 use lamda_ir::op::{Arithmetic, Op};
 use lamda_ir::{Graph, Layout, NodeId, TensorType, ValueId};
+use rim::Rim;
 use std::collections::{HashMap, HashSet};
 
 /// Why a graph has no text.
@@ -73,11 +76,12 @@ pub fn raise(graph: &Graph) -> Result<Module, RaiseError> {
         return Err(RaiseError::NoValue);
     }
     let mut taken = HashSet::new();
-    let inputs = inputs(graph, graph.inputs().len(), &mut taken)?;
-    let outputs = outputs(graph, &mut taken);
-    let names = names_of(graph, &inputs);
-    let first = graph.inputs().first().map(|(_, id)| *id);
-    let body = body(graph, first, &names, &outputs, &taken)?;
+    let rim = Rim::new(graph);
+    let inputs = inputs(graph, graph.inputs().len(), &rim, &mut taken)?;
+    let outputs = outputs(graph, &rim, &mut taken);
+    let names = names_of(graph, &inputs, &rim);
+    let first = graph.inputs().first().map(|(_, id)| rim.start(*id));
+    let body = body(graph, first, &names, &outputs, &rim, &taken)?;
     let name = free_name(graph.name(), &mut HashSet::new()).as_str().into();
     let trivia = Default::default();
     let opsets = foreign::opsets(graph);
@@ -92,9 +96,12 @@ fn body(
     first: Option<ValueId>,
     names: &HashMap<ValueId, String>,
     outputs: &[Output],
+    rim: &Rim,
     taken: &HashSet<String>,
 ) -> Result<Vec<Stmt>, RaiseError> {
     let mut flow = Flow::new(graph);
+    flow.named.extend(rim.starts());
+    flow.dominate();
     flow.name_long_skips();
     let sides = sequence::named(graph);
     flow.named.extend(&sides);
@@ -103,6 +110,7 @@ fn body(
         let mut raiser = Raiser {
             graph,
             flow: &flow,
+            rim,
             emitted: HashSet::new(),
             needed: HashSet::new(),
             names: names.clone(),
@@ -124,13 +132,15 @@ fn body(
     }
 }
 
-fn names_of(graph: &Graph, inputs: &[Input]) -> HashMap<ValueId, String> {
-    graph.inputs().iter().zip(inputs).map(|((_, id), input)| (*id, input.name.text.clone())).collect()
+fn names_of(graph: &Graph, inputs: &[Input], rim: &Rim) -> HashMap<ValueId, String> {
+    let one = |((_, id), input): (&(String, ValueId), &Input)| (rim.start(*id), input.name.text.clone());
+    graph.inputs().iter().zip(inputs).map(one).collect()
 }
 
 struct Raiser<'g> {
     graph: &'g Graph,
     flow: &'g Flow<'g>,
+    rim: &'g Rim,
     emitted: HashSet<NodeId>,
     /// Values that were met again without a name.
     needed: HashSet<ValueId>,
@@ -150,6 +160,7 @@ impl Raiser<'_> {
             }
         }
         for ((_, target), output) in self.graph.outputs().iter().zip(outputs) {
+            let target = &self.rim.end(*target);
             stmts.extend(self.chain(current, *target, 0)?);
             if outputs.len() > 1 {
                 stmts.push(Stmt::new(StmtKind::Tap(vec![output.name.clone()])));
@@ -424,11 +435,16 @@ fn drop_idle_names(model: &mut Model) {
 }
 
 /// The first inputs of a graph, declared.
-fn inputs(graph: &Graph, count: usize, taken: &mut HashSet<String>) -> Result<Vec<Input>, RaiseError> {
+fn inputs(
+    graph: &Graph,
+    count: usize,
+    rim: &Rim,
+    taken: &mut HashSet<String>,
+) -> Result<Vec<Input>, RaiseError> {
     let one = |(name, id): &(String, ValueId)| {
         let ty = &graph.value(*id).ty;
         let refused = || RaiseError::Input { name: name.clone(), ty: ty.to_string() };
-        let ty = foreign::type_note(ty).ok_or_else(refused)?;
+        let ty = rim.input_type(*id).cloned().or_else(|| foreign::type_note(ty)).ok_or_else(refused)?;
         let free = free_name(name, taken);
         let external = (free != *name).then(|| name.clone());
         Ok(Input { name: free.as_str().into(), ty, external })
@@ -436,11 +452,11 @@ fn inputs(graph: &Graph, count: usize, taken: &mut HashSet<String>) -> Result<Ve
     graph.inputs()[..count].iter().map(one).collect()
 }
 
-fn outputs(graph: &Graph, taken: &mut HashSet<String>) -> Vec<Output> {
-    let one = |(name, _): &(String, ValueId)| {
+fn outputs(graph: &Graph, rim: &Rim, taken: &mut HashSet<String>) -> Vec<Output> {
+    let one = |(name, id): &(String, ValueId)| {
         let free = free_name(name, taken);
         let external = (free != *name).then(|| name.clone());
-        Output { name: free.as_str().into(), ty: None, external }
+        Output { name: free.as_str().into(), ty: rim.output_type(*id).cloned(), external }
     };
     graph.outputs().iter().map(one).collect()
 }

@@ -5,8 +5,8 @@ use super::flow::Step;
 use crate::expand::{axis_word, round8};
 use crate::syntax::{Arg, Call, Stmt, Value};
 use lamda_ir::op::{
-    Activation, Arithmetic, BatchNorm, Conv, ConvTranspose, Dropout, GlobalPool, Grid, Interpolation, Linear,
-    Op, Upsample, Window, same_cut, same_padding,
+    Activation, Arithmetic, BatchNorm, Conv, ConvTranspose, Dropout, GlobalPool, Interpolation, Linear, Op,
+    Sizing, Upsample, Window, same_cut, same_padding,
 };
 use lamda_ir::{Dim, Graph, Node, NodeId, TensorType, ValueId};
 
@@ -67,6 +67,17 @@ pub(super) fn statement(graph: &Graph, id: NodeId) -> Result<Stmt, RaiseError> {
         Op::ChannelShuffle(shuffle) => Call::new("shuffle").arg(Arg::plain(shuffle.groups)),
         Op::ChannelSlice(slice) => part(slice.start, slice.len, input.channels()),
         Op::Upsample(upsample) => resampling(upsample),
+        Op::AxisMean(_)
+        | Op::Cast(_)
+        | Op::Crop(_)
+        | Op::DepthToSpace(_)
+        | Op::Grid(_)
+        | Op::Pad(_)
+        | Op::Reinterpret(_)
+        | Op::Reshape(_)
+        | Op::SpaceToDepth(_)
+        | Op::Tokens(_)
+        | Op::Transpose(_) => super::moves::call(graph, node, input).ok_or_else(refused)?,
         Op::Arithmetic(_)
         | Op::Concat(_)
         | Op::Opaque(_)
@@ -164,15 +175,15 @@ fn deconvolution(graph: &Graph, node: &Node, conv: &ConvTranspose) -> Call {
 
 fn resampling(upsample: &Upsample) -> Call {
     let mut call = Call::new("upsample");
-    if let Grid::Factors(factors) = &upsample.grid {
+    if let Sizing::Factors(factors) = &upsample.sizing {
         call = call.arg(Arg::plain(size(factors)));
     }
     if upsample.mode != Interpolation::Nearest {
         call = call.arg(Arg::named("mode", Value::name(upsample.mode.word())));
     }
-    match &upsample.grid {
-        Grid::Factors(_) => call,
-        Grid::Sizes(sizes) => call.arg(Arg::named("size", size(sizes))),
+    match &upsample.sizing {
+        Sizing::Factors(_) => call,
+        Sizing::Sizes(sizes) => call.arg(Arg::named("size", size(sizes))),
     }
 }
 
@@ -201,7 +212,7 @@ fn sizes(call: Call, name: &str, sizes: &[usize], default: usize) -> Call {
 }
 
 /// One number where all axes agree.
-fn size(sizes: &[usize]) -> Value {
+pub(super) fn size(sizes: &[usize]) -> Value {
     match sizes {
         [first, rest @ ..] if rest.iter().all(|n| n == first) => (*first).into(),
         _ => Value::Size(sizes.iter().map(|&n| n as u32).collect()),
@@ -216,11 +227,9 @@ fn padding(call: Call, w: &Window, input: &TensorType) -> Call {
     if (0..w.pads.len()).all(|a| w.pads[a] == same(a)) {
         return call;
     }
-    let causal = |a: usize| w.pads[a] == (w.dilation[a] * (w.kernel[a] - 1), 0);
-    if (0..w.pads.len()).all(causal) {
-        return call.arg(Arg::named("p", Value::name("causal")));
-    }
-    call.arg(Arg::named("p", sides(&w.pads)))
+    let causal = |a: usize| w.pads[a].0 > 0 && w.pads[a] == (w.dilation[a] * (w.kernel[a] - 1), 0);
+    let pads = if (0..w.pads.len()).all(causal) { Value::name("causal") } else { sides(&w.pads) };
+    call.arg(Arg::named("p", pads))
 }
 
 /// A padding: a size where both sides of each axis agree, else all sides.

@@ -1,6 +1,7 @@
 //! Short ways to make trees, and the texts of small parts.
 
 use super::*;
+use lamda_ir::{DType, Layout};
 
 impl From<&str> for Name {
     fn from(text: &str) -> Name {
@@ -170,6 +171,30 @@ impl Stmt {
 impl From<Call> for Stmt {
     fn from(call: Call) -> Stmt {
         Stmt::new(StmtKind::Call(call))
+    }
+}
+
+impl Axes {
+    /// All that have a word.
+    pub const WORDS: [Axes; 3] = [Axes::Sequence, Axes::ChannelsLast, Axes::Plain];
+
+    /// Its word, empty for the usual ones.
+    pub fn word(self) -> &'static str {
+        match self {
+            Axes::Usual => "",
+            Axes::Sequence => "seq",
+            Axes::ChannelsLast => "nhwc",
+            Axes::Plain => "plain",
+        }
+    }
+
+    /// How the tensor itself is read.
+    pub(crate) fn layout(self, dtype: DType, rank: usize) -> Layout {
+        match self {
+            Axes::Usual => Layout::of_input(dtype, rank),
+            Axes::Sequence => Layout::Sequence,
+            Axes::ChannelsLast | Axes::Plain => Layout::Plain,
+        }
     }
 }
 

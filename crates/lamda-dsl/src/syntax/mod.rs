@@ -106,19 +106,33 @@ pub struct Output {
     pub external: Option<String>,
 }
 
-/// `seq f32[N, T, 9]`
+/// `seq f32[N, T, 9]`, `nhwc f32[N, 32, 32, 3]`
 #[derive(Clone, Debug, PartialEq)]
 pub struct TypeNote {
     /// Where it stands.
     pub at: At,
-    /// Whether the axes are those of a sequence.
-    pub seq: bool,
+    /// How the axes are read.
+    pub axes: Axes,
     /// The word of the element type.
     pub dtype: Name,
     /// The sizes, outermost first; of a `map` the type of its keys.
     pub dims: Vec<Size>,
     /// What a `sequence`, an `optional` or a `map` holds; `dtype` is then that word.
     pub of: Option<Box<TypeNote>>,
+}
+
+/// What a type says of its axes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Axes {
+    /// Nothing: they are read by their number.
+    #[default]
+    Usual,
+    /// `seq`: those of a sequence.
+    Sequence,
+    /// `nhwc`: those of a map whose channels are last outside the model.
+    ChannelsLast,
+    /// `plain`: none has a meaning, although their number would give them one.
+    Plain,
 }
 
 /// A size of a type: a number or a name that stands for one.

@@ -61,8 +61,8 @@ fn attribute() -> BoxedStrategy<Value> {
     prop_oneof![3 => operand(), 1 => words, 1 => typed(), 1 => raw].boxed()
 }
 
-fn type_of(seq: bool, word: &str, dims: Vec<Size>, of: Option<TypeNote>) -> TypeNote {
-    TypeNote { at: At::default(), seq, dtype: word.into(), dims, of: of.map(Box::new) }
+fn type_of(axes: Axes, word: &str, dims: Vec<Size>, of: Option<TypeNote>) -> TypeNote {
+    TypeNote { at: At::default(), axes, dtype: word.into(), dims, of: of.map(Box::new) }
 }
 
 /// A type that is not `?` itself.
@@ -74,20 +74,22 @@ pub(crate) fn known_type() -> BoxedStrategy<TypeNote> {
         1 => Just(Size::Unknown),
         1 => Just(Size::Rest),
     ];
-    let tensor = (any::<bool>(), select(DTYPES), vec(size, 0..5))
-        .prop_map(|(seq, word, dims)| type_of(seq, word, dims, None));
+    let axes = prop_oneof![Just(Axes::Usual), select(&Axes::WORDS[..])];
+    let tensor = (axes, select(DTYPES), vec(size, 0..5))
+        .prop_map(|(axes, word, dims)| type_of(axes, word, dims, None));
     tensor
         .prop_recursive(2, 4, 1, |inner| {
-            let inner = || prop_oneof![4 => inner.clone(), 1 => Just(type_of(false, "?", Vec::new(), None))];
+            let inner =
+                || prop_oneof![4 => inner.clone(), 1 => Just(type_of(Axes::Usual, "?", Vec::new(), None))];
             prop_oneof![
                 (select(vec!["sequence", "optional"]), inner()).prop_map(|(word, of)| type_of(
-                    false,
+                    Axes::Usual,
                     word,
                     Vec::new(),
                     Some(of)
                 )),
                 (select(DTYPES), inner()).prop_map(|(key, of)| type_of(
-                    false,
+                    Axes::Usual,
                     "map",
                     vec![Size::Name(key.into())],
                     Some(of)
@@ -98,7 +100,7 @@ pub(crate) fn known_type() -> BoxedStrategy<TypeNote> {
 }
 
 fn any_type() -> impl Strategy<Value = TypeNote> {
-    prop_oneof![8 => known_type(), 1 => Just(type_of(false, "?", Vec::new(), None))]
+    prop_oneof![8 => known_type(), 1 => Just(type_of(Axes::Usual, "?", Vec::new(), None))]
 }
 
 pub(crate) fn inputs() -> impl Strategy<Value = Vec<Input>> {

@@ -83,6 +83,9 @@ fn argument(kind: ArgKind) -> BoxedStrategy<Value> {
             let words = select(vec!["same", "causal", "upper"]).prop_map(Value::name);
             prop_oneof![size(), tuple(), words].boxed()
         }
+        ArgKind::Sides => prop_oneof![size(), tuple()].boxed(),
+        ArgKind::Axes => tuple().boxed(),
+        ArgKind::Shape => prop_oneof![number(), tuple(), Just(Value::Tuple(Vec::new()))].boxed(),
         ArgKind::Flag => prop_oneof![any::<bool>().prop_map(Value::Bool), named()].boxed(),
         ArgKind::AutoFlag => {
             prop_oneof![any::<bool>().prop_map(Value::Bool), Just(Value::name("auto"))].boxed()

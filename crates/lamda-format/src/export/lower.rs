@@ -120,6 +120,17 @@ fn lower_node(b: &mut Builder<'_>, id: NodeId, node: &Node) -> Result<(), Export
             finish(b, node, "PRelu", &inputs, vec![]);
         }
         Op::Upsample(op) => upsample(b, node, ty, op),
+        Op::AxisMean(_)
+        | Op::Cast(_)
+        | Op::Crop(_)
+        | Op::DepthToSpace(_)
+        | Op::Grid(_)
+        | Op::Pad(_)
+        | Op::Reinterpret(_)
+        | Op::Reshape(_)
+        | Op::SpaceToDepth(_)
+        | Op::Tokens(_)
+        | Op::Transpose(_) => super::moves::lower(b, node, ty),
     }
     Ok(())
 }
@@ -158,7 +169,13 @@ pub(super) fn limits(b: &mut Builder<'_>, min: f64, max: f64) -> (Vec<String>, V
     (names, Vec::new())
 }
 
-fn finish(b: &mut Builder<'_>, node: &Node, op: &str, inputs: &[String], attributes: Vec<AttributeProto>) {
+pub(super) fn finish(
+    b: &mut Builder<'_>,
+    node: &Node,
+    op: &str,
+    inputs: &[String],
+    attributes: Vec<AttributeProto>,
+) {
     b.finish(node, op, &refs(inputs), attributes, None);
 }
 

@@ -3,14 +3,14 @@
 
 use super::builder::{Builder, floats, ints, text};
 use super::lower::refs;
-use lamda_ir::op::{Grid, Interpolation, Upsample};
+use lamda_ir::op::{Interpolation, Sizing, Upsample};
 use lamda_ir::{Dim, Node, TensorType};
 
 /// The scales of the spatial axes; `None` where they depend on a size that is not known.
 pub(super) fn scales(upsample: &Upsample, x: &TensorType) -> Option<Vec<f32>> {
-    match &upsample.grid {
-        Grid::Factors(factors) => Some(factors.iter().map(|&f| f as f32).collect()),
-        Grid::Sizes(sizes) => {
+    match &upsample.sizing {
+        Sizing::Factors(factors) => Some(factors.iter().map(|&f| f as f32).collect()),
+        Sizing::Sizes(sizes) => {
             sizes.iter().zip(x.spatial()).map(|(&m, dim)| Some(scale(Dim::known(dim)?, m))).collect()
         }
     }
@@ -34,8 +34,8 @@ pub(super) fn upsample(b: &mut Builder<'_>, node: &Node, ty: &TensorType, upsamp
     if upsample.mode == Interpolation::Nearest {
         attributes.push(text("nearest_mode", "floor"));
     }
-    let inputs = match (scales(upsample, ty), &upsample.grid) {
-        (None, Grid::Sizes(sizes)) => {
+    let inputs = match (scales(upsample, ty), &upsample.sizing) {
+        (None, Sizing::Sizes(sizes)) => {
             attributes.push(ints("axes", 2..sizes.len() + 2));
             let sizes: Vec<i64> = sizes.iter().map(|&n| n as i64).collect();
             vec![x, String::new(), String::new(), b.i64s(&sizes)]

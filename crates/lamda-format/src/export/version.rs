@@ -26,6 +26,7 @@ pub(crate) fn since(op: &Op, inputs: &[&TensorType]) -> i64 {
         Op::Activation(Activation::Round) => 11,
         // Before, the inputs of Max and Min were not stretched.
         Op::Arithmetic(Arithmetic::Max | Arithmetic::Min) => 8,
+        Op::DepthToSpace(op) if op.crd => 11,
         // Expand.
         Op::ClassTokens(_) => 8,
         // Slice by a computed end.

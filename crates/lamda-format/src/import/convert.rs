@@ -9,7 +9,7 @@ use super::fuse::{Group, Groups, groups, is_hard_sigmoid};
 use super::path::path;
 use super::source::{Source, is_standard, label};
 use super::{ImportError, Imported, Note};
-use crate::export::{since, whole_numbers};
+use crate::export::{any_type, since, whole_numbers};
 use crate::onnx_types::{is_denoted, too_large, type_from_onnx};
 use crate::proto::NodeProto;
 use lamda_ir::op::{Activation, Arithmetic, Dropout, Parameter};
@@ -38,6 +38,8 @@ pub(super) struct Converter<'a> {
     pub(super) constants: HashMap<usize, ValueId>,
     /// Pooled values in the rank that they have in the file.
     pub(super) unpooled: HashMap<(ValueId, usize), ValueId>,
+    /// Values that are read in another way than they were made.
+    pub(super) read_as: HashMap<(ValueId, Layout), ValueId>,
     pub(super) bound: HashMap<&'a str, Bound>,
     /// Whether the operator at hand has its sequence transposed around it.
     pub(super) over_steps: bool,
@@ -75,6 +77,7 @@ impl<'a> Converter<'a> {
             prefix: String::new(),
             constants: HashMap::new(),
             unpooled: HashMap::new(),
+            read_as: HashMap::new(),
             bound: HashMap::new(),
             over_steps: false,
             paths: HashSet::new(),
@@ -107,7 +110,7 @@ impl<'a> Converter<'a> {
         let source = self.source;
         for (i, node) in source.nodes.iter().enumerate().filter(|(i, _)| !inside[*i]) {
             if let Some((group, members)) = by_last.get(&i) {
-                let mark = (self.taken.len(), self.graph.nodes().len());
+                let mark = self.mark();
                 match self.group(node, group) {
                     Ok(()) => continue,
                     Err(Refusal::Fatal(error)) => return Err(error),
@@ -123,8 +126,9 @@ impl<'a> Converter<'a> {
         Ok(())
     }
 
-    fn translate(&mut self, node: &'a NodeProto) -> Result<(), ImportError> {
-        let mark = (self.taken.len(), self.graph.nodes().len());
+    /// A node by itself.
+    pub(super) fn translate(&mut self, node: &'a NodeProto) -> Result<(), ImportError> {
+        let mark = self.mark();
         if self.source.is_translated() && is_standard(node) && self.is_typed(node) {
             match self.node(node) {
                 Ok(()) => return Ok(()),
@@ -167,6 +171,13 @@ impl<'a> Converter<'a> {
             {
                 t.layout = Layout::Sequence;
             }
+            if let ValueType::Tensor(t) = &mut ty
+                && t.layout == Layout::Map
+                && input.r#type.as_ref().is_none_or(|ty| !is_denoted(ty))
+                && self.is_channels_last(input.name(), t.dims().len())
+            {
+                t.layout = Layout::Plain;
+            }
             let id = self.graph.add_input(input.name(), ty);
             self.bound.insert(input.name(), Bound::Value(id));
         }
@@ -193,7 +204,6 @@ impl<'a> Converter<'a> {
             Group::Affine { x, scale, shift } => {
                 self.affine(node, x, Some((scale, false)), Some((shift, false)))
             }
-            Group::Shuffle { x, split, joined } => self.shuffle(node, x, split, joined),
             Group::Sequence(ref group) => self.sequence_group(node, group),
             Group::Grouped(found) => self.grouped(node, found),
             Group::SubSpectral(found) => self.sub_spectral(node, found),
@@ -201,6 +211,7 @@ impl<'a> Converter<'a> {
             Group::Steps { turn, inner } => self.steps(turn, inner, node),
             Group::Softmax { x, axis, log } => self.softmax_over(node, self.get(x)?, axis, log),
             Group::Biased { conv, summand } => self.conv(conv, node, Some(summand)),
+            Group::Moves { ref nodes } => self.moves(nodes),
         }
     }
 
@@ -220,6 +231,10 @@ impl<'a> Converter<'a> {
             "MaxPool" | "AveragePool" => return self.pool(node),
             "GlobalAveragePool" | "GlobalMaxPool" => return self.global_pool(node),
             "ReduceMean" | "ReduceMax" => return self.reduce(node),
+            "Transpose" => return self.transpose(node),
+            "Cast" => return self.cast(node),
+            "Pad" => return self.pad(node),
+            "DepthToSpace" | "SpaceToDepth" => return self.depth_and_space(node),
             "Flatten" => return self.flatten(node),
             "Reshape" => return self.reshape(node),
             "Squeeze" | "Unsqueeze" => return self.squeeze(node),
@@ -242,7 +257,7 @@ impl<'a> Converter<'a> {
                 {
                     return untranslated("only the file says what type it has");
                 }
-                return self.bind(node, x);
+                return self.identity(node, x);
             }
             "Relu" => Activation::Relu,
             "Clip" => self.clip(node)?,
@@ -437,8 +452,13 @@ impl<'a> Converter<'a> {
         path
     }
 
+    /// How many paths and nodes there are.
+    pub(super) fn mark(&self) -> (usize, usize) {
+        (self.taken.len(), self.graph.nodes().len())
+    }
+
     /// Gives back the paths taken since `mark` that no node added since has.
-    fn give_back(&mut self, mark: (usize, usize)) {
+    pub(super) fn give_back(&mut self, mark: (usize, usize)) {
         let (taken, nodes) = mark;
         for path in self.taken.split_off(taken) {
             if !self.graph.nodes()[nodes..].iter().any(|n| n.path == path) {
@@ -501,7 +521,7 @@ impl<'a> Converter<'a> {
         }
         let types: Vec<&TensorType> = inputs.iter().filter_map(|v| self.graph.tensor_type(*v)).collect();
         let whole = whole_numbers(op);
-        let computed = types.iter().enumerate().filter(|(i, _)| Some(*i) != whole);
+        let computed = types.iter().enumerate().filter(|(i, _)| Some(*i) != whole && !any_type(op));
         if let Some(found) = computed.map(|(_, t)| t.dtype).find(|t| *t != DType::F32) {
             return untranslated(format!("it computes in {}", found.word()));
         }

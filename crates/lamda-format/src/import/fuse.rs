@@ -2,7 +2,7 @@
 //! read by the group only, so leaving them out changes nothing. Last nodes are tried from the back, so that the largest
 //! group wins: `x * HardSigmoid(x)` before `HardSigmoid(x)`.
 
-use super::attribute::{float, has, int, ints};
+use super::attribute::{float, int, ints};
 use super::fuse_sequence::{SequenceGroup, sequence};
 use super::norms::{Grouped, SubSpectral, normalized};
 use super::source::{Source, is_standard};
@@ -18,8 +18,8 @@ pub(super) enum Group<'a> {
     Linear { x: &'a str, weight: &'a str, bias: &'a str },
     /// `x scale + shift`, with constants.
     Affine { x: &'a str, scale: &'a str, shift: &'a str },
-    /// Reshape to `split`, exchange axes 1 and 2, Reshape to `joined`: constants' names.
-    Shuffle { x: &'a str, split: &'a str, joined: &'a str },
+    /// Reshapes and Transposes one behind the other.
+    Moves { nodes: Vec<&'a NodeProto> },
     /// An operator on sequences.
     Sequence(SequenceGroup<'a>),
     /// A group norm.
@@ -65,7 +65,7 @@ pub(super) fn groups<'a>(source: &'a Source<'a>) -> Groups<'a> {
             linear,
             affine,
             biased,
-            shuffle,
+            moves,
             steps,
             softmax,
         ] {
@@ -387,16 +387,24 @@ fn softmax<'a>(m: &mut Match<'a>, last: &'a NodeProto) -> Option<Group<'a>> {
     })
 }
 
-fn shuffle<'a>(m: &mut Match<'a>, last: &'a NodeProto) -> Option<Group<'a>> {
-    let (turned, joined) = two(last, "Reshape")?;
-    let transpose = m.made_by(turned, "Transpose")?;
-    let perm = ints(transpose, "perm")?;
-    let exchanged = |(i, &p): (usize, &i64)| p == [0, 2, 1].get(i).copied().unwrap_or(i as i64);
-    if perm.len() < 3 || !perm.iter().enumerate().all(exchanged) {
-        return None;
+/// Reshape and Transpose one behind the other, at most three; what they are hangs on the types of their values.
+fn moves<'a>(m: &mut Match<'a>, last: &'a NodeProto) -> Option<Group<'a>> {
+    let mut nodes = vec![last];
+    while nodes.len() < 3 {
+        let before = match nodes[nodes.len() - 1] {
+            node if node.op_type() == "Reshape" => "Transpose",
+            node if node.op_type() == "Transpose" => "Reshape",
+            _ => return None,
+        };
+        let input = nodes[nodes.len() - 1].input.first()?;
+        let Some(node) = m.attempt(|m| m.made_by(input, before)) else { break };
+        // In files of our own only what was written as one operator is read as one.
+        if m.source.own && !node.name().starts_with(&format!("{}/", last.name())) {
+            m.inside.pop();
+            break;
+        }
+        nodes.push(node);
     }
-    let reshape = m.made_by(transpose.input.first()?, "Reshape")?;
-    let (x, split) = two(reshape, "Reshape")?;
-    let plain = [last, reshape].iter().all(|n| !has(n, "allowzero"));
-    (plain && m.is_constant(split) && m.is_constant(joined)).then_some(Group::Shuffle { x, split, joined })
+    nodes.reverse();
+    (nodes.len() > 1).then_some(Group::Moves { nodes })
 }

@@ -3,7 +3,7 @@
 use super::attribute::{Refusal, axis, float, has, int, ints, malformed, size, sizes, text, untranslated};
 use super::convert::{Bound, Converter};
 use crate::proto::NodeProto;
-use lamda_ir::op::{AvgPool, BatchNorm, Conv, GlobalPool, Linear, MaxPool, Window};
+use lamda_ir::op::{AvgPool, AxisMean, BatchNorm, Conv, GlobalPool, Linear, MaxPool, Window};
 use lamda_ir::{Dim, Layout, NodeId, Op, Tensor, ValueId, Weights};
 
 /// The constant added to the variance where a factor and a summand are read as a batch-norm.
@@ -33,7 +33,7 @@ impl<'a> Converter<'a> {
             return malformed(format!("kernel_shape differs from its weight {:?}", weight.shape()));
         }
         let (v, pooled) = self.either(x)?;
-        let ty = if pooled.is_some() { self.ty(v)? } else { self.with_positions(v)? };
+        let (v, ty) = if pooled.is_some() { (v, self.ty(v)?) } else { self.with_positions(node, v)? };
         let ones = vec![Dim::Known(1); pooled.unwrap_or(2).saturating_sub(2)];
         let spatial = if pooled.is_some() { &ones[..] } else { ty.spatial() };
         let window = window(node, kernel.to_vec(), spatial, false)?;
@@ -105,6 +105,7 @@ impl<'a> Converter<'a> {
         b_name: Option<&'a str>,
         [alpha, beta]: [f64; 2],
     ) -> Result<(), Refusal> {
+        let v = self.channels_last(node, v)?;
         let ty = self.ty(v)?;
         let weight = self.constant(w_name, "weight")?;
         let &[rows, columns] = weight.shape() else {
@@ -227,7 +228,7 @@ impl<'a> Converter<'a> {
         }
         let x = self.input(node, 0)?;
         let v = self.value(x)?;
-        let ty = self.with_positions(v)?;
+        let (v, ty) = self.with_positions(node, v)?;
         let rank = ty.spatial().len();
         if !has(node, "kernel_shape") {
             return malformed("it has no kernel_shape");
@@ -248,6 +249,7 @@ impl<'a> Converter<'a> {
             return self.bind(node, x);
         }
         let v = self.value(x)?;
+        let v = self.channels_first(node, v)?;
         let ty = self.ty(v)?;
         if !matches!(ty.layout, Layout::Map | Layout::Signal) {
             return untranslated("it pools a value that is neither a map nor a signal");
@@ -275,6 +277,13 @@ impl<'a> Converter<'a> {
             Layout::Vector | Layout::Plain => Vec::new(),
         };
         let kept = int(node, "keepdims", 1) != 0;
+        let some = !axes.is_empty() && axes.iter().all(|a| spatial.contains(a));
+        let apart = self.source.own || axes != spatial || ty.layout == Layout::Sequence;
+        if kept && some && apart && node.op_type() == "ReduceMean" {
+            axes.dedup();
+            let id = self.add(node, AxisMean { axes }, &[v])?;
+            return self.bind_like(node, id, None);
+        }
         if axes != spatial || axes.is_empty() || (kept && ty.layout == Layout::Sequence) {
             return untranslated("it does not reduce the spatial axes");
         }

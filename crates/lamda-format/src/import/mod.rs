@@ -21,6 +21,7 @@ mod fuse;
 mod fuse_sequence;
 mod inline;
 mod layer;
+mod moves;
 mod norms;
 mod path;
 mod positions;

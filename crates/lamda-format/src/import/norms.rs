@@ -175,7 +175,8 @@ impl<'a> Converter<'a> {
     pub(super) fn group_norm(&mut self, node: &'a NodeProto) -> Result<(), Refusal> {
         let x = self.input(node, 0)?;
         let v = self.value(x)?;
-        let ty = self.channels_first(v)?;
+        let v = self.channels_first(node, v)?;
+        let ty = self.ty(v)?;
         let (Some(channels), Some(1)) = (ty.channels(), ty.channel_axis()) else {
             return untranslated("it normalises a value without channels");
         };
@@ -199,7 +200,7 @@ impl<'a> Converter<'a> {
     pub(super) fn instance_norm(&mut self, node: &'a NodeProto) -> Result<(), Refusal> {
         let x = self.input(node, 0)?;
         let v = self.value(x)?;
-        self.channels_first(v)?;
+        let v = self.channels_first(node, v)?;
         let (weight, bias) = (self.name(node, 1)?, self.name(node, 2)?);
         let params =
             vec![("weight", self.constant(weight, "weight")?), ("bias", self.constant(bias, "bias")?)];

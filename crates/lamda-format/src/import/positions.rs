@@ -8,22 +8,18 @@ use lamda_ir::op::{ConvTranspose, Window, settle};
 use lamda_ir::{Layout, TensorType, ValueId};
 
 impl<'a> Converter<'a> {
-    /// The type of a value of the graph whose channels the file has on axis 1.
-    pub(super) fn channels_first(&self, v: ValueId) -> Result<TensorType, Refusal> {
+    /// The value as one whose channels the file has on axis 1 and that windows move over, and its type.
+    pub(super) fn with_positions(
+        &mut self,
+        node: &'a NodeProto,
+        v: ValueId,
+    ) -> Result<(ValueId, TensorType), Refusal> {
+        let v = self.channels_first(node, v)?;
         let ty = self.ty(v)?;
-        if ty.layout == Layout::Sequence && !self.over_steps {
-            return untranslated("it takes the steps of a sequence for its channels");
-        }
-        Ok(ty)
-    }
-
-    /// As [`Converter::channels_first`], of a value that windows move over.
-    pub(super) fn with_positions(&self, v: ValueId) -> Result<TensorType, Refusal> {
-        let ty = self.channels_first(v)?;
         if !matches!(ty.layout, Layout::Map | Layout::Signal | Layout::Sequence) {
             return untranslated("what it reads is neither a map nor a signal nor a sequence");
         }
-        Ok(ty)
+        Ok((v, ty))
     }
 
     /// Transpose, an operator over positions, Transpose: the operator on a sequence.
@@ -64,7 +60,8 @@ impl<'a> Converter<'a> {
         let Some(out_channels) = per_group.checked_mul(groups) else {
             return malformed("its channels are more than a number holds");
         };
-        let (window, extra) = cut(node, kernel.to_vec(), &self.with_positions(v)?, self.source.opset)?;
+        let (v, ty) = self.with_positions(node, v)?;
+        let (window, extra) = cut(node, kernel.to_vec(), &ty, self.source.opset)?;
         let op = ConvTranspose { out_channels, window, extra, groups, bias: bias.is_some() };
         let key = vec![w_name, b_name.unwrap_or("")];
         let id = self.layer(node, op.into(), v, key, w_name, with_bias(weight, bias))?;

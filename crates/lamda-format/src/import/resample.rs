@@ -3,7 +3,7 @@
 use super::attribute::{EXTENT, Refusal, axis, floats, has, int, ints, malformed, text, untranslated};
 use super::convert::Converter;
 use crate::proto::NodeProto;
-use lamda_ir::op::{Grid, Interpolation, Upsample};
+use lamda_ir::op::{Interpolation, Sizing, Upsample};
 use lamda_ir::{Dim, TensorType};
 
 /// What becomes of the spatial axes.
@@ -32,10 +32,10 @@ impl<'a> Converter<'a> {
         };
         let op = match (sizes, whole) {
             (Some(sizes), _) => Upsample::to_sizes(sizes, mode, &ty),
-            (None, Some(factors)) => Upsample { grid: Grid::Factors(factors), mode },
+            (None, Some(factors)) => Upsample { sizing: Sizing::Factors(factors), mode },
             (None, None) => return untranslated("resizing by a fraction needs sizes that are not known"),
         };
-        if matches!(&op.grid, Grid::Factors(factors) if factors.iter().all(|f| *f == 1)) {
+        if matches!(&op.sizing, Sizing::Factors(factors) if factors.iter().all(|f| *f == 1)) {
             return self.bind(node, x);
         }
         let id = self.add(node, op, &[v])?;
@@ -55,12 +55,12 @@ impl<'a> Converter<'a> {
             if old { "asymmetric" } else { text(node, "coordinate_transformation_mode", "half_pixel") };
         let rounding = if old { "floor" } else { text(node, "nearest_mode", "round_prefer_floor") };
         let to = |m: Option<&[usize]>| match m {
-            Some(m) => Upsample::to_sizes(m.to_vec(), Interpolation::Nearest, ty).grid,
-            None => Grid::Factors(whole.unwrap_or(&[]).to_vec()),
+            Some(m) => Upsample::to_sizes(m.to_vec(), Interpolation::Nearest, ty).sizing,
+            None => Sizing::Factors(whole.unwrap_or(&[]).to_vec()),
         };
         let most = match to(sizes) {
-            Grid::Factors(factors) => factors.into_iter().max(),
-            Grid::Sizes(_) => None,
+            Sizing::Factors(factors) => factors.into_iter().max(),
+            Sizing::Sizes(_) => None,
         };
         match (text(node, "mode", "nearest"), coordinates) {
             ("nearest", "asymmetric") if rounding == "floor" => Some(Interpolation::Nearest),

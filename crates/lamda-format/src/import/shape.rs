@@ -1,6 +1,6 @@
 //! Operators that move elements and compute nothing: reshapes, slices, permutations, concatenation.
 
-use super::attribute::{EXTENT, Refusal, axis, has, int, ints, malformed, untranslated};
+use super::attribute::{Refusal, axis, has, int, ints, malformed, untranslated};
 use super::convert::{Bound, Converter};
 use crate::proto::NodeProto;
 use lamda_ir::op::{ChannelShuffle, ChannelSlice, Concat, Flatten};
@@ -32,13 +32,15 @@ impl<'a> Converter<'a> {
         let Some(target) = self.integers(self.name(node, 1)?)? else {
             return untranslated("its shape is computed; export with constant shapes");
         };
+        if self.source.own {
+            return self.reshape_to(node, v, pooled, &target);
+        }
         let ty = self.ty(v)?;
         let mut dims = ty.dims().to_vec();
         dims.resize(pooled.unwrap_or(dims.len()), Dim::Known(1));
         let inner: Option<usize> = dims.iter().skip(1).map(Dim::known).product();
-        let other = || untranslated(format!("a reshape to {target:?} has no operator"));
         if int(node, "allowzero", 0) != 0 || !dims.first().is_some_and(|batch| keeps_batch(batch, &target)) {
-            return other();
+            return self.reshape_to(node, v, pooled, &target);
         }
         let free = target.iter().filter(|&&n| n == -1).count();
         let matches = |n: i64, size: Option<usize>| size.is_some_and(|s| n == s as i64);
@@ -61,7 +63,7 @@ impl<'a> Converter<'a> {
             {
                 self.bind(node, x)
             }
-            _ => other(),
+            _ => self.reshape_to(node, v, pooled, &target),
         }
     }
 
@@ -83,61 +85,8 @@ impl<'a> Converter<'a> {
         match (squeeze, pooled) {
             (true, Some(_)) if behind => self.bind(node, Bound::Value(v)),
             (false, None) if behind && vector => self.bind(node, Bound::Pooled(v, rank)),
-            _ => untranslated("only axes of 1 behind the channels have an operator"),
+            _ => self.squeeze_to(node, v, pooled, &axes),
         }
-    }
-
-    /// Reshape, Transpose, Reshape that interleave groups of channels.
-    pub(super) fn shuffle(
-        &mut self,
-        node: &'a NodeProto,
-        x: &str,
-        split: &str,
-        joined: &str,
-    ) -> Result<(), Refusal> {
-        let x = self.get(x)?;
-        let v = self.value(x)?;
-        let ty = self.ty(v)?;
-        let (Some(split), Some(joined)) = (self.integers(split)?, self.integers(joined)?) else {
-            return untranslated("its shape is computed; export with constant shapes");
-        };
-        let other = || untranslated(format!("a reshape to {split:?} and back to {joined:?} has no operator"));
-        let (Some(c), Some(batch)) =
-            (ty.channels().filter(|_| ty.channel_axis() == Some(1)), ty.dims().first())
-        else {
-            return other();
-        };
-        let spatial: Option<usize> = ty.spatial().iter().map(Dim::known).product();
-        let free = |shape: &[i64]| shape.iter().filter(|&&n| n == -1).count();
-        // The positions must stay in one piece, and the batch where it is.
-        let rest_fits = |shape: &[i64]| match shape.iter().try_fold(1i64, |p, &n| p.checked_mul(n)) {
-            Some(p) if p < 0 => free(shape) == 1,
-            product => product.is_some_and(|p| p > 0) && product == spatial.map(|s| s as i64),
-        };
-        let fits = match (&split[..], &joined[..]) {
-            ([_, g, per_group, rest @ ..], [_, channels, back @ ..]) => {
-                let exact = back.len() == ty.spatial().len()
-                    && back
-                        .iter()
-                        .zip(ty.spatial())
-                        .all(|(n, d)| *n == -1 || d.known().is_some_and(|d| *n == d as i64));
-                (1..=EXTENT).contains(g)
-                    && per_group.checked_mul(*g) == Some(c as i64)
-                    && *channels == c as i64
-                    && rest_fits(rest)
-                    && exact
-                    && free(&split) <= 1
-                    && free(&joined) <= 1
-                    && keeps_batch(batch, &split)
-                    && keeps_batch(batch, &joined)
-            }
-            _ => false,
-        };
-        if !fits {
-            return other();
-        }
-        let id = self.add(node, ChannelShuffle { groups: split[1] as usize }, &[v])?;
-        self.bind_like(node, id, None)
     }
 
     pub(super) fn concat(&mut self, node: &'a NodeProto) -> Result<(), Refusal> {
@@ -148,10 +97,10 @@ impl<'a> Converter<'a> {
         }
         let rank = self.rank(first);
         let axis = axis(int(node, "axis", 0), rank)?;
-        let (mut values, mut pooled) = (Vec::with_capacity(parts.len()), None);
         if parts.len() == 1 {
             return self.bind(node, first);
         }
+        let (mut values, mut pooled) = (Vec::with_capacity(parts.len()), None);
         if axis == 0 {
             return untranslated("it joins along the batch");
         }
@@ -188,11 +137,15 @@ impl<'a> Converter<'a> {
         let (starts, ends) = (list(1, "starts")?, list(2, "ends")?);
         let axes = list(3, "axes")?.unwrap_or_else(|| vec![0]);
         let steps = list(4, "steps")?.unwrap_or_else(|| vec![1]);
-        let (Some([start]), Some([end]), [along], [1]) =
-            (starts.as_deref(), ends.as_deref(), &axes[..], &steps[..])
-        else {
+        let ([along], true) = (&axes[..], steps.iter().all(|&s| s == 1)) else {
+            return self.crop(node, x, &axes, &steps, starts.as_deref(), ends.as_deref());
+        };
+        let (Some([start]), Some([end])) = (starts.as_deref(), ends.as_deref()) else {
             return untranslated("only a slice of neighbouring channels has an operator");
         };
+        if rank.is_none() && self.is_spatial(v, axis(*along, self.rank(x))?) {
+            return self.crop(node, x, &axes, &steps, starts.as_deref(), ends.as_deref());
+        }
         let channels = self.channels(v, axis(*along, self.rank(x))?)?;
         let clamp = |i: i64| {
             let from_front = if i < 0 { i.saturating_add(channels as i64) } else { i };

@@ -18,6 +18,8 @@ pub(super) struct Source<'a> {
     pub(super) graph: &'a GraphProto,
     /// The version of the standard operators.
     pub(super) opset: i64,
+    /// Whether the file was written by [`export`](crate::export).
+    pub(super) own: bool,
     /// In topological order; of independent nodes the first in the file first.
     pub(super) nodes: Vec<&'a NodeProto>,
     /// Constants by name.
@@ -57,6 +59,12 @@ pub(super) struct Around<'a> {
     pub(super) values: HashSet<&'a str>,
 }
 
+/// Where a graph lies.
+struct Place {
+    inside: bool,
+    own: bool,
+}
+
 impl<'a> Source<'a> {
     /// # Errors
     /// Everything that is wrong with a model but its operators.
@@ -71,7 +79,9 @@ impl<'a> Source<'a> {
         if opset < 1 && (standard.is_some() || model.opset_import.is_empty()) {
             return Err(ImportError::Opset { found: opset });
         }
-        Source::build(graph, opset.max(1), &model.opset_import, Around::default(), false)
+        let own = model.producer_name() == crate::export::PRODUCER;
+        let around = Around::default();
+        Source::build(graph, opset.max(1), &model.opset_import, around, Place { inside: false, own })
     }
 
     /// A graph inside a node of this one.
@@ -83,7 +93,7 @@ impl<'a> Source<'a> {
         graph: &'a GraphProto,
         around: Around<'a>,
     ) -> Result<Source<'a>, ImportError> {
-        Source::build(graph, self.opset, self.domains, around, true)
+        Source::build(graph, self.opset, self.domains, around, Place { inside: true, own: self.own })
     }
 
     fn build(
@@ -91,7 +101,7 @@ impl<'a> Source<'a> {
         opset: i64,
         domains: &'a [OperatorSetIdProto],
         around: Around<'a>,
-        inside: bool,
+        Place { inside, own }: Place,
     ) -> Result<Source<'a>, ImportError> {
         let inputs: HashSet<&str> = graph.input.iter().map(|v| v.name()).collect();
         let mut constants = HashMap::new();
@@ -118,6 +128,7 @@ impl<'a> Source<'a> {
             graph,
             opset,
             domains,
+            own,
             nodes,
             constants,
             inside,

@@ -3,7 +3,7 @@
 
 use crate::common::{close, run_in_tract};
 use lamda_format::{ExportOptions, ImportError, Imported, export, import};
-use lamda_ir::{Mode, Op, Tensor, execute};
+use lamda_ir::{Layout, Mode, Op, Tensor, execute};
 use prost::Message;
 use tract_onnx::pb::tensor_shape_proto::{Dimension, dimension};
 use tract_onnx::pb::type_proto::{self, Value};
@@ -457,10 +457,10 @@ fn resizing_spelt_out() {
     let is = |file: File, op: lamda_ir::op::Upsample| {
         assert_eq!(file.is(&["Upsample"]).graph.nodes()[0].op, op.into());
     };
-    let op = |grid: Grid, mode: Interpolation| Upsample { grid, mode };
-    use lamda_ir::op::{Grid, Interpolation, Upsample};
-    let factors = |h: usize, w: usize| Grid::Factors(vec![h, w]);
-    let sizes = |h: usize, w: usize| Grid::Sizes(vec![h, w]);
+    let op = |sizing: Sizing, mode: Interpolation| Upsample { sizing, mode };
+    use lamda_ir::op::{Interpolation, Sizing, Upsample};
+    let factors = |h: usize, w: usize| Sizing::Factors(vec![h, w]);
+    let sizes = |h: usize, w: usize| Sizing::Sizes(vec![h, w]);
     is(by([1.0, 1.0, 2.0, 3.0]).node("y = Resize(x, _, f)", floor()), Upsample::nearest(vec![2, 3]));
     is(to([2, 4, 9, 7]).node("y = Resize(x, _, _, n)", floor()), op(sizes(9, 7), Interpolation::Nearest));
     // 6 x 1.5 and 7 x 2
@@ -494,11 +494,50 @@ fn resizing_spelt_out() {
 #[test]
 fn reshapes_that_move_the_batch_are_not_taken_for_flatten() {
     for target in [vec![1, -1], vec![4, -1], vec![-1, 84], vec![0, 0, -1], vec![2, 4, 7, 6]] {
+        map().ints("t", &target).node("y = Reshape(x, t)", vec![]).is(&["Reshape"]);
+    }
+    for target in [vec![-1, -1], vec![5, -1], vec![0, 5], vec![0, 0, 0, 0, 0], vec![-2, 84]] {
         let file = map().ints("t", &target).node("y = Reshape(x, t)", vec![]);
         let read = import(&file.bytes()).unwrap();
         let kinds: Vec<&str> = read.graph.nodes().iter().map(|n| n.op.kind()).collect();
         assert_eq!(kinds, ["Constant", "Reshape"], "{target:?}");
     }
+}
+
+#[test]
+fn axes_are_moved_as_exporters_write_it() {
+    // What flattens the positions of a map, and back.
+    let file = map().ints("t", &[0, 4, -1]).node("a = Reshape(x, t)", vec![]);
+    let file = file.node("b = Transpose(a)", vec![ints("perm", &[0, 2, 1])]).some("w", &[4, 3]);
+    let file = file.node("c = MatMul(b, w)", vec![]);
+    file.clone().node("y = Relu(c)", vec![]).is(&["Tokens", "Linear", "Activation"]);
+    let file = file.ints("u", &[2, 3, 6, 7]).node("d = Transpose(c)", vec![ints("perm", &[0, 2, 1])]);
+    let file = file.node("e = Reshape(d, u)", vec![]);
+    file.node("y = Relu(e)", vec![]).is(&["Tokens", "Linear", "Grid", "Activation"]);
+    // Channels last at both rims.
+    let file = File::new(17, &[2, 6, 7, 4]).node("a = Transpose(x)", vec![ints("perm", &[0, 3, 1, 2])]);
+    let file = file.some("w", &[5, 4, 3, 3]).node("b = Conv(a, w)", vec![]);
+    let read = file.node("y = Transpose(b)", vec![ints("perm", &[0, 2, 3, 1])]).is(&[
+        "Transpose",
+        "Conv",
+        "Transpose",
+    ]);
+    assert_eq!(read.graph.tensor_type(read.graph.inputs()[0].1).unwrap().layout, Layout::Plain);
+    // A convolution over what a reshape made, and a product over what a convolution made.
+    let file = map().ints("t", &[2, 8, 21]).node("a = Reshape(x, t)", vec![]).some("w", &[3, 8, 3]);
+    let file = file.node("b = Conv(a, w)", vec![]).some("v", &[19, 5]);
+    file.node("y = MatMul(b, v)", vec![]).is(&["Reshape", "Reinterpret", "Conv", "Reinterpret", "Linear"]);
+    // Positions cut off, one side each.
+    let file = map().ints("s", &[-5, 1]).ints("e", &[i64::MAX, -1]).ints("axes", &[2, 3]);
+    file.node("y = Slice(x, s, e, axes)", vec![]).is(&["Crop"]);
+    let file = map().ints("one", &[1]);
+    file.node("d = Unsqueeze(x, one)", vec![])
+        .node("y = Squeeze(d, one)", vec![])
+        .is(&["Reshape", "Reshape"]);
+    let file = map().ints("p", &[0, 0, 1, 0, 0, 0, 0, 2]);
+    file.node("y = Pad(x, p)", vec![text("mode", "reflect")]).is(&["Pad"]);
+    map().node("y = ReduceMean(x)", vec![ints("axes", &[2])]).is(&["AxisMean"]);
+    map().node("y = DepthToSpace(x)", vec![int("blocksize", 2), text("mode", "CRD")]).is(&["DepthToSpace"]);
 }
 
 #[test]
@@ -542,7 +581,7 @@ fn functions_of_other_types_are_carried() {
 
 #[test]
 fn what_has_no_word_is_carried_with_its_constants() {
-    let file = map().some("slope", &[4, 1, 1]).some("r", &[4, 4]).some("w", &[4, 4, 1, 1]).ints("p", &[0; 8]);
+    let file = map().some("slope", &[4, 1, 1]).some("r", &[4, 4]).some("w", &[4, 4, 1, 1]).ints("p", &[1; 8]);
     let file = file.node("a = Pow(x, slope)", vec![]).node("b = Conv(a, w)", vec![]);
     let file =
         file.node("c = Pad(b, p)", vec![]).node("y = Einsum(c, r)", vec![text("equation", "nchw,cd->ndhw")]);

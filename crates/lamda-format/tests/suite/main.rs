@@ -6,6 +6,7 @@ mod carried;
 mod common;
 mod corrupt;
 mod foreign;
+mod moves;
 mod networks;
 mod operators;
 mod sequence;

@@ -3,8 +3,8 @@
 use crate::common::{self, check, single};
 use lamda_ir::op::{
     Activation, Arithmetic, AvgPool, BatchNorm, ChannelShuffle, ChannelSlice, Concat, Conv, ConvTranspose,
-    DropPath, Dropout, Flatten, GlobalPool, Grid, GroupNorm, InstanceNorm, Interpolation, L2Norm, Linear,
-    LocalResponseNorm, MaxPool, PRelu, Softmax, SubSpectralNorm, Upsample, Window,
+    DropPath, Dropout, Flatten, GlobalPool, GroupNorm, InstanceNorm, Interpolation, L2Norm, Linear,
+    LocalResponseNorm, MaxPool, PRelu, Sizing, Softmax, SubSpectralNorm, Upsample, Window,
 };
 use lamda_ir::{Graph, Layout, TensorType};
 
@@ -221,13 +221,13 @@ fn moves() {
     }
     for (layout, shape) in &SHAPES[..2] {
         let rank = shape.len() - 1;
-        for (mode, grid) in Interpolation::ALL.into_iter().flat_map(|mode| {
-            let sizes = |n: usize| Grid::Sizes([n, 4][..rank].to_vec());
-            let factors = |n: usize| Grid::Factors([n, 2][..rank].to_vec());
-            [factors(2), factors(3), sizes(13), sizes(3)].map(|grid| (mode, grid))
+        for (mode, sizing) in Interpolation::ALL.into_iter().flat_map(|mode| {
+            let sizes = |n: usize| Sizing::Sizes([n, 4][..rank].to_vec());
+            let factors = |n: usize| Sizing::Factors([n, 2][..rank].to_vec());
+            [factors(2), factors(3), sizes(13), sizes(3)].map(|sizing| (mode, sizing))
         }) {
-            let at = name(&format!("upsample-{}", mode.word()), *layout, format!("{grid:?}"));
-            check(&at, &single(Upsample { grid, mode }, *layout, shape), 5, true);
+            let at = name(&format!("upsample-{}", mode.word()), *layout, format!("{sizing:?}"));
+            check(&at, &single(Upsample { sizing, mode }, *layout, shape), 5, true);
         }
     }
 }

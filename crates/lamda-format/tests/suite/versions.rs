@@ -3,10 +3,11 @@
 use crate::common::{deployed_hash, dump, weights};
 use lamda_format::{ExportError, ExportOptions, export, import};
 use lamda_ir::op::{
-    Activation, Arithmetic, Attention, AvgPool, BatchNorm, Cell, ChannelShuffle, ChannelSlice, ClassTokens,
-    Concat, Conv, ConvTranspose, Flatten, GlobalPool, Grid, GroupNorm, InstanceNorm, Interpolation, L2Norm,
-    LayerNorm, Linear, LocalResponseNorm, MaxPool, Opaque, PRelu, Position, PositionKind, Recurrent, RmsNorm,
-    Softmax, SubSpectralNorm, Take, Upsample, Window,
+    Activation, Arithmetic, Attention, AvgPool, AxisMean, BatchNorm, Cast, Cell, ChannelShuffle,
+    ChannelSlice, ClassTokens, Concat, Conv, ConvTranspose, Crop, DepthToSpace, Extent, Flatten, GlobalPool,
+    GroupNorm, InstanceNorm, Interpolation, L2Norm, LayerNorm, Linear, LocalResponseNorm, MaxPool, Opaque,
+    PRelu, Pad, PadMode, Position, PositionKind, Recurrent, Reinterpret, Reshape, RmsNorm, Sizing, Softmax,
+    SpaceToDepth, SubSpectralNorm, Take, Tokens, Transpose, Upsample, Window,
 };
 use lamda_ir::{DType, Dim, Graph, Layout, Mode, Op, Tensor, TensorType, execute, structural_hash};
 
@@ -61,9 +62,9 @@ fn cases() -> Vec<Case> {
     let conv = |bias| Conv { out_channels: 6, window: window(2), groups: 2, bias };
     let deconv = |window, extra| ConvTranspose { out_channels: 6, window, extra, groups: 2, bias: true };
     let strided = Window { stride: vec![2, 2], ..Window::new(vec![2, 2]) };
-    let up = |grid: Grid, mode: Interpolation| Op::from(Upsample { grid, mode });
+    let up = |sizing: Sizing, mode: Interpolation| Op::from(Upsample { sizing, mode });
     let over = |axis: Option<usize>, log: bool| Op::from(Softmax { axis, log });
-    let of_maps: [(Op, i64); 31] = [
+    let of_maps: [(Op, i64); 43] = [
         (BatchNorm { eps: 1e-3 }.into(), 7),
         (SubSpectralNorm { parts: 2, eps: 1e-3 }.into(), 7),
         (GroupNorm { groups: 2, eps: 1e-3 }.into(), 7),
@@ -90,11 +91,23 @@ fn cases() -> Vec<Case> {
         (over(None, true), 7),
         (over(Some(2), false), 7),
         (over(Some(3), true), 7),
-        (up(Grid::Factors(vec![2, 3]), Interpolation::Nearest), 7),
-        (up(Grid::Sizes(vec![9, 7]), Interpolation::Nearest), 7),
-        (up(Grid::Factors(vec![2, 3]), Interpolation::Linear), 11),
-        (up(Grid::Sizes(vec![9, 7]), Interpolation::Linear), 11),
-        (up(Grid::Sizes(vec![9, 7]), Interpolation::Corners), 11),
+        (up(Sizing::Factors(vec![2, 3]), Interpolation::Nearest), 7),
+        (up(Sizing::Sizes(vec![9, 7]), Interpolation::Nearest), 7),
+        (up(Sizing::Factors(vec![2, 3]), Interpolation::Linear), 11),
+        (up(Sizing::Sizes(vec![9, 7]), Interpolation::Linear), 11),
+        (up(Sizing::Sizes(vec![9, 7]), Interpolation::Corners), 11),
+        (AxisMean { axes: vec![3] }.into(), 7),
+        (Cast { to: DType::F16 }.into(), 7),
+        (Crop { sides: vec![(1, 0), (2, 1)] }.into(), 7),
+        (Pad { pads: vec![(1, 0), (2, 1)], mode: PadMode::Constant(0.5) }.into(), 7),
+        (Pad { pads: vec![(1, 0), (2, 1)], mode: PadMode::Reflect }.into(), 7),
+        (DepthToSpace { factor: 2, crd: false }.into(), 7),
+        (DepthToSpace { factor: 2, crd: true }.into(), 11),
+        (SpaceToDepth { factor: 2 }.into(), 7),
+        (Tokens::Both { patch: 2 }.into(), 7),
+        (Transpose { perm: vec![0, 2, 3, 1] }.into(), 7),
+        (Reshape { target: vec![Extent::Copy, Extent::Size(2), Extent::Rest] }.into(), 7),
+        (Reinterpret { layout: Layout::Plain }.into(), 7),
     ];
     of_maps.into_iter().for_each(|(op, since)| add(op, std::slice::from_ref(&map), since));
     add(Concat { axis: 1 }.into(), &[map.clone(), map.clone()], 7);
@@ -154,7 +167,7 @@ fn cases() -> Vec<Case> {
     }
     let mut grown = map.clone();
     grown.shape.as_mut().unwrap()[2] = Dim::symbol("H");
-    add(up(Grid::Sizes(vec![9, 7]), Interpolation::Nearest), &[grown], 18);
+    add(up(Sizing::Sizes(vec![9, 7]), Interpolation::Nearest), &[grown], 18);
     cases
 }
 

@@ -84,10 +84,8 @@ impl Operator for Arithmetic {
             .iter()
             .zip(&sb)
             .map(|(x, y)| match (x, y) {
-                _ if x == y => Some(x.clone()),
                 (Dim::Known(1), other) | (other, Dim::Known(1)) => Some(other.clone()),
-                (Dim::Unknown, other) | (other, Dim::Unknown) => Some(other.clone()),
-                _ => None,
+                _ => x.agreed(y),
             })
             .collect();
         Ok(vec![wide.with_shape(shape.ok_or_else(refused)?)])

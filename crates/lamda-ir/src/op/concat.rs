@@ -27,12 +27,19 @@ impl Operator for Concat {
             let agrees = x.layout == first.layout
                 && x.dtype == first.dtype
                 && x.dims().len() == shape.len()
-                && (0..shape.len()).all(|i| i == self.axis || x.dims()[i] == first.dims()[i]);
+                && (0..shape.len()).all(|i| i == self.axis || x.dims()[i].agreed(&shape[i]).is_some());
             if !agrees {
                 return Err(OpError::Join { left: first.to_string(), right: x.to_string() });
             }
+            for (i, dim) in x.dims().iter().enumerate().filter(|(i, _)| *i != self.axis) {
+                shape[i] = shape[i].agreed(dim).unwrap_or(Dim::Unknown);
+            }
             shape[self.axis] = match (&shape[self.axis], &x.dims()[self.axis]) {
                 (Dim::Known(a), Dim::Known(b)) => Dim::Known(a.checked_add(*b).ok_or_else(too_large)?),
+                (size, Dim::Known(n)) | (Dim::Known(n), size) => {
+                    let more = i64::try_from(*n).map_err(|_| too_large())?;
+                    size.plus(more).ok_or_else(too_large)?
+                }
                 _ => Dim::Unknown,
             };
         }

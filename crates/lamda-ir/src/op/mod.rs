@@ -42,6 +42,18 @@ mod take;
 mod upsample;
 mod window;
 
+mod axis_mean;
+mod cast;
+mod crop;
+mod depth_to_space;
+mod grid;
+mod pad;
+mod reinterpret;
+mod reshape;
+mod space_to_depth;
+mod tokens;
+mod transpose;
+
 pub use activation::Activation;
 pub use arithmetic::Arithmetic;
 pub use attention::Attention;
@@ -75,8 +87,20 @@ pub use rms_norm::RmsNorm;
 pub use softmax::Softmax;
 pub use sub_spectral_norm::SubSpectralNorm;
 pub use take::Take;
-pub use upsample::{Grid, Interpolation, Upsample};
+pub use upsample::{Interpolation, Sizing, Upsample};
 pub use window::{Window, same_padding};
+
+pub use axis_mean::AxisMean;
+pub use cast::Cast;
+pub use crop::Crop;
+pub use depth_to_space::DepthToSpace;
+pub use grid::Grid;
+pub use pad::{Pad, PadMode};
+pub use reinterpret::Reinterpret;
+pub use reshape::{Extent, Reshape};
+pub use space_to_depth::SpaceToDepth;
+pub use tokens::Tokens;
+pub use transpose::Transpose;
 
 use crate::exec::{Context, ExecError};
 use crate::hash::Digest;
@@ -182,6 +206,17 @@ operators!(
     SubSpectralNorm,
     Upsample,
     Take,
+    AxisMean,
+    Cast,
+    Crop,
+    DepthToSpace,
+    Grid,
+    Pad,
+    Reinterpret,
+    Reshape,
+    SpaceToDepth,
+    Tokens,
+    Transpose,
 );
 
 impl From<Opaque> for Op {

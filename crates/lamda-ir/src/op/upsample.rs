@@ -5,7 +5,7 @@
 //! * corners: `i (n - 1) / (m - 1)`, so that first and last positions stay (ONNX's align_corners), and interpolates.
 
 use super::window::{ravel, unravel};
-use super::{OpError, Operator, channels, float, one, size_product};
+use super::{OpError, Operator, channels, float, one};
 use crate::exec::{Context, ExecError};
 use crate::hash::Digest;
 use crate::tensor::Tensor;
@@ -13,7 +13,7 @@ use crate::types::{Dim, Layout, TensorType};
 
 /// What is made of the sizes.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Grid {
+pub enum Sizing {
     /// Each axis so many times as long.
     Factors(Vec<usize>),
     /// Each axis of this size.
@@ -61,7 +61,7 @@ impl Interpolation {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Upsample {
     /// The sizes that it makes; factors where they say the same.
-    pub grid: Grid,
+    pub sizing: Sizing,
     /// How.
     pub mode: Interpolation,
 }
@@ -69,20 +69,20 @@ pub struct Upsample {
 impl Upsample {
     /// Each position repeated along each axis.
     pub fn nearest(factors: Vec<usize>) -> Upsample {
-        Upsample { grid: Grid::Factors(factors), mode: Interpolation::Nearest }
+        Upsample { sizing: Sizing::Factors(factors), mode: Interpolation::Nearest }
     }
 
     /// The operator that makes given sizes of a value, by factors where they are whole.
     pub fn to_sizes(sizes: Vec<usize>, mode: Interpolation, x: &TensorType) -> Upsample {
-        let grid = match whole_factors(&sizes, x.spatial()) {
-            Some(factors) => Grid::Factors(factors),
-            None => Grid::Sizes(sizes),
+        let sizing = match whole_factors(&sizes, x.spatial()) {
+            Some(factors) => Sizing::Factors(factors),
+            None => Sizing::Sizes(sizes),
         };
-        Upsample { grid, mode }
+        Upsample { sizing, mode }
     }
 
     fn output(&self, spatial: &[Dim]) -> Result<Vec<Dim>, OpError> {
-        let (Grid::Factors(numbers) | Grid::Sizes(numbers)) = &self.grid;
+        let (Sizing::Factors(numbers) | Sizing::Sizes(numbers)) = &self.sizing;
         if numbers.len() != spatial.len() {
             return Err(OpError::Layout {
                 expected: format!("{} spatial axes", numbers.len()),
@@ -92,18 +92,14 @@ impl Upsample {
         if numbers.contains(&0) || spatial.contains(&Dim::Known(0)) {
             return Err(OpError::Attribute { what: "a factor or a size of 0".into() });
         }
-        match &self.grid {
+        match &self.sizing {
             // One structure has one form.
-            Grid::Sizes(sizes) if whole_factors(sizes, spatial).is_some() => {
+            Sizing::Sizes(sizes) if whole_factors(sizes, spatial).is_some() => {
                 Err(OpError::Attribute { what: "sizes that are whole factors".into() })
             }
-            Grid::Sizes(sizes) => Ok(sizes.iter().map(|&n| Dim::Known(n)).collect()),
-            Grid::Factors(factors) => {
-                let times = |(dim, &factor): (&Dim, &usize)| match dim {
-                    Dim::Known(n) => Ok(Dim::Known(size_product([*n, factor])?)),
-                    _ if factor == 1 => Ok(dim.clone()),
-                    _ => Ok(Dim::Unknown),
-                };
+            Sizing::Sizes(sizes) => Ok(sizes.iter().map(|&n| Dim::Known(n)).collect()),
+            Sizing::Factors(factors) => {
+                let times = |(dim, &factor): (&Dim, &usize)| dim.times(factor).ok_or_else(super::too_large);
                 spatial.iter().zip(factors).map(times).collect()
             }
         }
@@ -137,9 +133,9 @@ impl Operator for Upsample {
         let x = ExecError::input(inputs, 0)?;
         let dims: Vec<Dim> = x.shape()[2..].iter().map(|&n| Dim::Known(n)).collect();
         let mut y = x.clone();
-        let sizes = match &self.grid {
-            Grid::Sizes(sizes) => sizes.clone(),
-            Grid::Factors(_) => self.output(&dims)?.iter().filter_map(Dim::known).collect(),
+        let sizes = match &self.sizing {
+            Sizing::Sizes(sizes) => sizes.clone(),
+            Sizing::Factors(_) => self.output(&dims)?.iter().filter_map(Dim::known).collect(),
         };
         // Interpolation is separable: one axis after another.
         for (axis, m) in sizes.into_iter().enumerate() {
@@ -149,9 +145,9 @@ impl Operator for Upsample {
     }
 
     fn digest(&self, d: &mut Digest) {
-        let (name, numbers) = match &self.grid {
-            Grid::Factors(factors) => ("factors", factors),
-            Grid::Sizes(sizes) => ("sizes", sizes),
+        let (name, numbers) = match &self.sizing {
+            Sizing::Factors(factors) => ("factors", factors),
+            Sizing::Sizes(sizes) => ("sizes", sizes),
         };
         d.text(name);
         d.usizes(numbers);
@@ -182,10 +178,10 @@ impl Upsample {
 mod tests {
     use super::*;
 
-    fn row(values: &[f64], grid: Grid, mode: Interpolation) -> Vec<f64> {
+    fn row(values: &[f64], sizing: Sizing, mode: Interpolation) -> Vec<f64> {
         let x = Tensor::from_fn(&[1, 1, values.len()], |i| values[i]);
         let ty = TensorType::batched(Layout::Signal, &[1, values.len()]);
-        let op = Upsample { grid, mode };
+        let op = Upsample { sizing, mode };
         op.infer(&[&ty]).unwrap();
         let cx = Context { mode: crate::exec::Mode::Inference, types: &[&ty] };
         op.eval(&cx, &[&x], &[]).unwrap().into_data()
@@ -196,11 +192,11 @@ mod tests {
     fn rows_are_as_in_pytorch() {
         use Interpolation::{Corners, Linear, Nearest};
         let x = [1.0, 2.0, 4.0];
-        assert_eq!(row(&x, Grid::Factors(vec![2]), Nearest), [1.0, 1.0, 2.0, 2.0, 4.0, 4.0]);
-        assert_eq!(row(&x, Grid::Sizes(vec![4]), Nearest), [1.0, 1.0, 2.0, 4.0]);
-        assert_eq!(row(&x, Grid::Factors(vec![2]), Linear), [1.0, 1.25, 1.75, 2.5, 3.5, 4.0]);
-        assert_eq!(row(&x, Grid::Sizes(vec![5]), Corners), [1.0, 1.5, 2.0, 3.0, 4.0]);
-        assert_eq!(row(&x, Grid::Sizes(vec![2]), Linear), [1.25, 3.5]);
-        assert_eq!(row(&x, Grid::Sizes(vec![1]), Corners), [1.0]);
+        assert_eq!(row(&x, Sizing::Factors(vec![2]), Nearest), [1.0, 1.0, 2.0, 2.0, 4.0, 4.0]);
+        assert_eq!(row(&x, Sizing::Sizes(vec![4]), Nearest), [1.0, 1.0, 2.0, 4.0]);
+        assert_eq!(row(&x, Sizing::Factors(vec![2]), Linear), [1.0, 1.25, 1.75, 2.5, 3.5, 4.0]);
+        assert_eq!(row(&x, Sizing::Sizes(vec![5]), Corners), [1.0, 1.5, 2.0, 3.0, 4.0]);
+        assert_eq!(row(&x, Sizing::Sizes(vec![2]), Linear), [1.25, 3.5]);
+        assert_eq!(row(&x, Sizing::Sizes(vec![1]), Corners), [1.0]);
     }
 }

@@ -78,8 +78,7 @@ impl Window {
                 }
                 Ok(Dim::Known((padded - extent) / self.stride[axis] + 1))
             }
-            Dim::Symbol(_) if self.stride[axis] == 1 && padding == reach => Ok(dim.clone()),
-            _ => Ok(Dim::Unknown),
+            _ => Ok(windowed(dim, padding, reach, self.stride[axis]).unwrap_or(Dim::Unknown)),
         }
     }
 
@@ -115,6 +114,16 @@ impl Window {
             d.usizes(&[front, behind]);
         }
     }
+}
+
+/// `floor((n + padding - reach - 1) / stride) + 1` of a size that is no number.
+fn windowed(dim: &Dim, padding: usize, reach: usize, stride: usize) -> Option<Dim> {
+    let more = i64::try_from(padding).ok()?.checked_sub(i64::try_from(reach).ok()?)?;
+    if more == 0 {
+        return Some(dim.ceil_divided(stride));
+    }
+    let before = i64::try_from(stride).ok()?.checked_add(more - 1)?;
+    Some(dim.plus(before)?.floor_divided(stride))
 }
 
 /// The padding of `p=same`: windows that overlap (`k > s`) give `ceil(n / s)` positions, `floor(d(k-1)/2)` in

@@ -3,7 +3,7 @@
 //!
 //! Invariant: every node belongs to exactly one kernel; kernels are in the order of their first node.
 
-use lamda_ir::op::{Arithmetic, GlobalPool, Grid, Interpolation, Softmax, Upsample};
+use lamda_ir::op::{Arithmetic, GlobalPool, Interpolation, Sizing, Softmax, Upsample};
 use lamda_ir::{Graph, Layout, Node, NodeId, Op, ValueId};
 
 use super::fusion::Fusion;
@@ -136,7 +136,7 @@ fn kind_of(graph: &Graph, fusion: Fusion, node: &Node) -> KernelKind {
         Op::ChannelSlice(_) => KernelKind::ChannelSlice,
         Op::ChannelShuffle(_) => KernelKind::ChannelShuffle,
         Op::Softmax(softmax) if *softmax == Softmax::default() => KernelKind::Softmax,
-        Op::Upsample(Upsample { grid: Grid::Factors(_), mode: Interpolation::Nearest }) => {
+        Op::Upsample(Upsample { sizing: Sizing::Factors(_), mode: Interpolation::Nearest }) => {
             KernelKind::Upsample
         }
         Op::Flatten(_) => KernelKind::Flatten,

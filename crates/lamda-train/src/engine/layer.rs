@@ -225,8 +225,8 @@ impl Compiler<'_> {
             }
             Op::Softmax(softmax) if *softmax == op::Softmax::default() => Kernel::Softmax { channels },
             Op::Dropout(dropout) => Kernel::Dropout { p: dropout.p, len: made.iter().product() },
-            Op::Upsample(upsample) => match (&upsample.grid, upsample.mode) {
-                (op::Grid::Factors(factors), op::Interpolation::Nearest) => {
+            Op::Upsample(upsample) => match (&upsample.sizing, upsample.mode) {
+                (op::Sizing::Factors(factors), op::Interpolation::Nearest) => {
                     let factor = match factors[..] {
                         [w] => [1, w],
                         [h, w] => [h, w],

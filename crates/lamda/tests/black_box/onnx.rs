@@ -168,9 +168,8 @@ fn an_operator_that_the_language_has_no_word_for_is_carried() {
     let place = Place::new();
     place.file("strange.onnx", model("Zonk", &weight(false), &[1, 4]));
     place.run(&["convert", "strange.onnx", "strange.lamda"]).ends(0);
-    let text = place.read("strange.lamda");
-    assert!(text.contains("onnx.Zonk"), "{text}");
-    place.run(&["check", "strange.lamda"]).ends(0).says(&["no operator `Zonk` that is known"]);
+    assert!(place.text("strange.lamda").contains("onnx.Zonk"));
+    place.run(&["check", "strange.lamda"]).ends(0);
     place.run(&["convert", "strange.lamda", "back.onnx"]).ends(0);
     assert!(place.names().contains(&"back.onnx".to_owned()));
 }
