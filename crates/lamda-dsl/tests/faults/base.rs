@@ -41,7 +41,8 @@ impl Base {
         let graph = checked.graph().unwrap().clone();
         let mut run: Vec<(StmtPath, TensorType, TensorType)> = Vec::new();
         for ((_, node), origin) in graph.iter().zip(checked.origins()) {
-            let stmt = checked.module.stmt(&origin.stmt).unwrap();
+            // What turns an input round stands in no statement.
+            let Some(stmt) = checked.module.stmt(&origin.stmt) else { continue };
             let plain =
                 stmt.call().is_some_and(|c| c.bodies.is_empty() && !c.is_foreign() && c.name.text != "se");
             let types = (node.inputs.first().and_then(|v| graph.tensor_type(*v)), node.outputs.first());
@@ -75,6 +76,8 @@ pub(crate) fn bases(random: u64) -> Vec<Base> {
     let mut all: Vec<Base> = paths
         .iter()
         .map(|p| Base::new(&p.display().to_string(), &std::fs::read_to_string(p).unwrap()))
+        // Where axes are moved a fault shows as one of the operators behind it; those have files in corpus/bad.
+        .filter(|base| !base.graph.nodes().iter().any(|n| moves(&n.op)))
         .collect();
     all.extend((0..random).map(|seed| Base::new("random", &text(&mut Rng(seed)))));
     all
@@ -121,4 +124,12 @@ fn piece(rng: &mut Rng, i: usize) -> String {
 pub(crate) fn sizes(ty: &TensorType) -> Option<(usize, usize)> {
     let spatial: Option<Vec<usize>> = ty.spatial().iter().map(|d: &Dim| d.known()).collect();
     Some((ty.channels()?, spatial?.into_iter().min()?))
+}
+
+fn moves(op: &lamda_ir::Op) -> bool {
+    use lamda_ir::Op;
+    matches!(
+        op,
+        Op::Transpose(_) | Op::Reshape(_) | Op::Reinterpret(_) | Op::Tokens(_) | Op::Grid(_) | Op::Cast(_)
+    )
 }
