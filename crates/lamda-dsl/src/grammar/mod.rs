@@ -1,7 +1,7 @@
 //! The grammar of the strict form, the one that [`print`](crate::print()) writes, for engines that decode under a
 //! grammar: as [`lark`] in the dialect of llguidance, as [`gbnf`] for llama.cpp.
 //!
-//! One description ([`node::Grammar`]), made from [`crate::table`] and rendered twice. White space is explicit. The
+//! One description (`node::Grammar`), made from [`crate::table`] and rendered twice. White space is explicit. The
 //! tokens need one byte of lookahead, no more: none is the start of another in a place where both may stand unless the
 //! longer one is what is meant. No rule is left-recursive.
 //!
