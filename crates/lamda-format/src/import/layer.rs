@@ -338,6 +338,9 @@ impl<'a> Converter<'a> {
         params: Vec<(&'static str, Tensor<f32>)>,
     ) -> Result<NodeId, Refusal> {
         let path = self.path(node);
+        if self.is_read(&key) {
+            return self.integer_layer(path, op, inputs, &key, params);
+        }
         let shapes: Vec<&[usize]> = params.iter().map(|(_, t)| t.shape()).collect();
         let identity = |name: &str| match self.source.constants.get(name) {
             Some(constant) => format!("#{:x}", constant.identity()),
@@ -377,7 +380,7 @@ impl<'a> Converter<'a> {
     }
 
     /// Takes elements from what may still be made.
-    fn spend(&mut self, elements: usize) -> Result<(), Refusal> {
+    pub(super) fn spend(&mut self, elements: usize) -> Result<(), Refusal> {
         match self.made.budget.checked_sub(elements) {
             Some(left) => {
                 self.made.budget = left;

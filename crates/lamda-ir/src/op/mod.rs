@@ -33,6 +33,7 @@ mod opaque;
 mod opaque_infer;
 mod position;
 mod prelu;
+mod quantized;
 mod recurrent;
 mod rms_norm;
 mod softmax;
@@ -82,6 +83,7 @@ pub use opaque::{Attribute, Opaque, Subgraph};
 pub use opaque_infer::infer as infer_opaque;
 pub use position::{Position, PositionKind};
 pub use prelu::PRelu;
+pub use quantized::{Layer, Quant, Quantized, dequantized, limits as quantized_limits, quantized};
 pub use recurrent::{Cell, Recurrent};
 pub use rms_norm::RmsNorm;
 pub use softmax::Softmax;
@@ -202,6 +204,8 @@ operators!(
     Recurrent,
     RmsNorm,
     PRelu,
+    Quant,
+    Quantized,
     Softmax,
     SubSpectralNorm,
     Upsample,
