@@ -178,6 +178,9 @@ impl<'a> Converter<'a> {
         let axes = rank.unwrap_or(ty.dims().len());
         let read = |constant: Option<(&'a str, bool)>, neutral: f32| -> Result<Vec<f32>, Refusal> {
             let Some((name, _)) = constant else { return Ok(vec![neutral; channels]) };
+            if self.is_read(&[name]) {
+                return untranslated(format!("its constant `{name}` is of integers"));
+            }
             let tensor = self.constant(name, "constant")?;
             match by_channel(&tensor, axes, axis, channels) {
                 Some(tensor) => Ok(tensor.into_data()),

@@ -14,6 +14,7 @@ use super::{ImportError, tensor};
 use crate::proto::{NodeProto, TensorProto};
 use lamda_ir::op::{Layer, Quant, Quantized, dequantized, quantized_limits};
 use lamda_ir::{DType, NodeId, Op, RawTensor, Tensor, ValueId, Weights};
+use std::collections::HashSet;
 
 /// A DequantizeLinear of constants.
 #[derive(Clone, Copy)]
@@ -77,11 +78,22 @@ impl<'a> Read<'a> {
 impl<'a> Source<'a> {
     /// Takes out the nodes that do nothing but read constants which layers take as their weights.
     pub(super) fn read_weights(&mut self) {
-        let mut other = std::collections::HashSet::new();
+        let mut other = HashSet::new();
+        let products: HashSet<&str> = self
+            .nodes
+            .iter()
+            .filter(|node| is_standard(node) && node.op_type() == "MatMul")
+            .flat_map(|node| &node.output)
+            .map(String::as_str)
+            .collect();
         for node in &self.nodes {
-            let layer = is_standard(node) && matches!(node.op_type(), "Conv" | "Gemm" | "MatMul");
-            let data = if layer { 1 } else { node.input.len() };
-            other.extend(node.input[..data.min(node.input.len())].iter().map(String::as_str));
+            let taken = node.input.iter().map(String::as_str);
+            match node.op_type() {
+                "Conv" | "Gemm" | "MatMul" if is_standard(node) => other.extend(taken.take(1)),
+                // The bias behind a product.
+                "Add" if is_standard(node) && node.input.iter().any(|x| products.contains(x.as_str())) => {}
+                _ => other.extend(taken),
+            }
             other.extend(super::source::reads(node).into_iter().skip(node.input.len()));
             for attribute in &node.attribute {
                 let mut inner = Vec::new();
