@@ -9,6 +9,7 @@
 //! This floor knows models, devices, training and studies; it never knows wire formats or terminals, except
 //! that [`chat`] speaks the chat protocol of language-model servers.
 
+pub mod archive;
 pub mod backend;
 pub mod bundle;
 pub mod chat;
@@ -16,6 +17,7 @@ pub mod controller;
 pub mod designer;
 pub mod event;
 pub mod evidence;
+pub mod fit;
 pub mod gate;
 pub mod keys;
 pub mod local;

@@ -1,11 +1,12 @@
-//! The model texts in a language model's free answer.
+//! The model texts and edit scripts in a language model's free answer.
 //!
 //! Answers wrap a model in prose, fence it under any language or none, stop in the middle, or draft before they
 //! decide. Fences are read as CommonMark reads them (§4.5), except that a fence with a language inside an open
 //! one begins a new block, which is what nested and forgotten fences mean in answers. Taken is the first of
 //! these that exists: fenced texts with a definition (`model NAME(…` or `block NAME(…`); fences marked `lamda`;
 //! definitions in prose; any other fence. Blocks that were given apart from the model which uses them are put
-//! before it.
+//! before it. Fences that are marked `edits`, or that begin with the verb of an edit, are scripts; they come after
+//! the models.
 //!
 //! Invariants: pure, linear in the answer, never fails; at most [`MAX_CANDIDATES`] texts of at most
 //! [`MAX_CANDIDATE_BYTES`] each.
@@ -22,9 +23,23 @@ const MAX_PARTS: usize = 64;
 /// How many lines a definition may take before its first brace.
 const MAX_HEADER_LINES: usize = 20;
 
-/// A text that may be a model; parsing it is another's work.
+/// The verbs that a script of edits begins with.
+const EDITS: [&str; 6] = ["set", "scale", "replace", "insert", "delete", "rename"];
+
+/// What a candidate is written as.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CandidateKind {
+    /// A whole model.
+    Model,
+    /// A script of edits of a model that is known to both sides.
+    Edits,
+}
+
+/// A text that may be a model or a script of edits; parsing it is another's work.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Candidate {
+    /// As what it is to be read.
+    pub kind: CandidateKind,
     /// The text, with `\n` as line end and without the fence.
     pub text: String,
     /// Whether its end was not seen: the fence or a brace was still open, or the text was longer than the limit.
@@ -35,6 +50,7 @@ pub struct Candidate {
 #[must_use]
 pub fn extract(answer: &str) -> Vec<Candidate> {
     let (fences, prose) = split(after_reasoning(answer));
+    let (scripts, fences): (Vec<Fence>, Vec<Fence>) = fences.into_iter().partition(Fence::is_script);
     let with_definitions = |fence: &&Fence| fence.lines.iter().any(|line| definition(line).is_some());
     let as_part = |fence: &Fence| Part::new(&fence.lines, !fence.closed);
     let mut parts: Vec<Part> = fences.iter().filter(with_definitions).map(as_part).collect();
@@ -45,12 +61,17 @@ pub fn extract(answer: &str) -> Vec<Candidate> {
     if parts.is_empty() {
         parts = prose_definitions(&prose);
     }
-    if parts.is_empty() {
+    if parts.is_empty() && scripts.is_empty() {
         parts = fences.iter().map(as_part).filter(|part| !part.text.trim().is_empty()).collect();
     }
     parts.truncate(MAX_PARTS);
+    let scripts = scripts.iter().take(MAX_PARTS).map(|fence| Candidate {
+        kind: CandidateKind::Edits,
+        text: fence.lines.join("\n"),
+        truncated: !fence.closed,
+    });
     let mut candidates: Vec<Candidate> = Vec::new();
-    for candidate in joined(parts) {
+    for candidate in joined(parts).into_iter().chain(scripts.filter(|c| !c.text.trim().is_empty())) {
         let candidate = capped(candidate);
         if candidates.len() < MAX_CANDIDATES && candidates.iter().all(|other| other.text != candidate.text) {
             candidates.push(candidate);
@@ -134,6 +155,13 @@ fn split(answer: &str) -> (Vec<Fence<'_>>, Vec<&str>) {
 }
 
 impl Fence<'_> {
+    /// Whether it holds edits and not a model.
+    fn is_script(&self) -> bool {
+        let first = self.lines.iter().map(|line| code(line).trim()).find(|line| !line.is_empty());
+        let verb = first.and_then(|line| line.split_whitespace().next()).unwrap_or_default();
+        matches!(self.language.as_str(), "edits" | "edit") || EDITS.contains(&verb)
+    }
+
     fn new(info: &str) -> Self {
         let language = info.split(|c: char| c.is_whitespace() || c == '{').next().unwrap_or_default();
         Self { language: language.to_ascii_lowercase(), lines: Vec::new(), closed: false }
@@ -257,7 +285,8 @@ fn joined(parts: Vec<Part>) -> Vec<Candidate> {
             }
         }
     }
-    models.into_iter().map(|part| Candidate { text: part.text, truncated: part.truncated }).collect()
+    let whole = |part: Part| Candidate { kind: CandidateKind::Model, text: part.text, truncated: part.truncated };
+    models.into_iter().map(whole).collect()
 }
 
 fn uses(text: &str, name: &str) -> bool {
@@ -268,9 +297,9 @@ fn capped(candidate: Candidate) -> Candidate {
     if candidate.text.len() <= MAX_CANDIDATE_BYTES {
         return candidate;
     }
-    let mut text = candidate.text;
+    let mut text = candidate.text.clone();
     text.truncate(text.floor_char_boundary(MAX_CANDIDATE_BYTES));
-    Candidate { text, truncated: true }
+    Candidate { text, truncated: true, ..candidate }
 }
 
 #[cfg(test)]
@@ -405,6 +434,24 @@ mod tests {
         ] {
             assert_eq!(texts(answer), [], "{answer:?}");
         }
+    }
+
+    #[test]
+    fn edits_are_told_from_models_and_come_behind_them() {
+        let kinds = |answer: &str| -> Vec<(CandidateKind, String)> {
+            extract(answer).into_iter().map(|c| (c.kind, c.text)).collect()
+        };
+        let script = "set body.mb k=5\ninsert after stem { se }";
+        let edits = (CandidateKind::Edits, script.to_owned());
+        let model = (CandidateKind::Model, NET.to_owned());
+        for mark in ["edits", "", "lamda", "text"] {
+            assert_eq!(kinds(&format!("Wider.\n```{mark}\n{script}\n```")), std::slice::from_ref(&edits));
+        }
+        let both = format!("```edits\n# why\n{script}\n```\n```lamda\n{NET}\n```\n```\nimport torch\n```");
+        assert_eq!(kinds(&both), [model, (CandidateKind::Edits, format!("# why\n{script}"))]);
+        let with_block = format!("```edits\n{BLOCK}\nreplace body {{ mb 8 }}\n```");
+        assert_eq!(kinds(&with_block)[0].0, CandidateKind::Edits);
+        assert_eq!(kinds("set the table"), []);
     }
 
     #[test]

@@ -36,7 +36,7 @@ pub use budget::{Budget, Limits, Usage};
 pub use clock::{Clock, Interrupted, SystemClock, VirtualClock};
 pub use endpoint::{Endpoint, Provider, Secret};
 pub use error::{ChatError, ErrorKind, Failure};
-pub use extract::{Candidate, MAX_CANDIDATE_BYTES, MAX_CANDIDATES, extract};
+pub use extract::{Candidate, CandidateKind, MAX_CANDIDATE_BYTES, MAX_CANDIDATES, extract};
 pub use manual::{Manual, ManualOptions};
 pub use openai::{OpenAi, Timeouts};
 pub use prices::{LongPrice, PRICES_AS_OF, Price};

@@ -1,20 +1,22 @@
-//! A language model as the designer. Each request stands alone: the task, the limits, the language, the best
-//! networks so far and what failed and why. An answer that does not check gets its diagnostics back, a
-//! bounded number of times, before it counts as invalid.
+//! A language model as the designer. Each request stands alone: the task, the limits, the language, one network to
+//! start from with its costs, the best of the neighbouring niches, what changes did and what failed. It
+//! answers with a few candidates, as edits of that network or whole. What does not come through the gates
+//! goes back with its diagnostics, a bounded number of times, before it counts as it is.
 
+use super::answer::{Reading, read};
+use super::random::known_hashes;
 use super::{Designer, DesignerError, Proposal, View};
-use crate::chat::{ChatModel, ChatRequest, Message, Role, extract};
-use crate::gate::Gate;
-use crate::prompt;
-use lamda_dsl::{compact, print};
+use crate::chat::{ChatAnswer, ChatModel, ChatRequest, Message, Role, extract};
+use crate::prompt::{self, CANDIDATES, Parent};
 
-/// How often an answer that does not check is sent back.
+/// How often an answer with faults is sent back.
 pub(super) const REPAIRS: u32 = 2;
 const MAX_OUTPUT_TOKENS: u32 = 4096;
 /// Characters of a faulty answer that are sent back with its diagnostics.
 const MAX_ANSWER: usize = 20_000;
+const NO_MODEL: &str = "The answer holds no model: write each network in a fenced block, `edits` or `lamda`.";
 
-/// Asks a language model for one network at a time.
+/// Asks a language model for a few networks at a time.
 pub struct LanguageModel {
     model: Box<dyn ChatModel>,
 }
@@ -25,7 +27,7 @@ impl LanguageModel {
         LanguageModel { model }
     }
 
-    fn ask(&mut self, messages: Vec<Message>, label: String) -> Result<Answer, DesignerError> {
+    fn ask(&mut self, messages: Vec<Message>, label: String) -> Result<ChatAnswer, DesignerError> {
         let request = ChatRequest {
             system: prompt::system()?,
             messages,
@@ -34,26 +36,17 @@ impl LanguageModel {
             seed: None,
             label,
         };
-        let answer = self.model.complete(&request)?;
-        let cut = answer.is_cut();
-        let candidate = extract(&answer.text).into_iter().next();
-        Ok(Answer {
-            whole: answer.text,
-            cut: cut || candidate.as_ref().is_some_and(|c| c.truncated),
-            text: candidate.map(|c| c.text),
-        })
+        Ok(self.model.complete(&request)?)
     }
-}
-
-struct Answer {
-    whole: String,
-    text: Option<String>,
-    cut: bool,
 }
 
 impl Designer for LanguageModel {
     fn propose(&mut self, view: &View<'_>) -> Result<Vec<Proposal>, DesignerError> {
-        let mut messages = vec![user(prompt::propose(view)?)];
+        let parent = Parent::of(view);
+        let room = CANDIDATES.min(view.remaining.max(1) as usize);
+        let mut messages = vec![user(prompt::propose(view, &parent)?)];
+        let mut seen = known_hashes(view);
+        let mut good: Vec<Proposal> = Vec::new();
         let mut repairs = 0;
         loop {
             let label = match repairs {
@@ -61,50 +54,43 @@ impl Designer for LanguageModel {
                 n => format!("proposal {}, repair {n}", view.generation),
             };
             let answer = self.ask(messages.clone(), label)?;
-            let text = answer.text.clone().unwrap_or_default();
-            match faults(view.gate, &answer) {
-                None => {
-                    let text = print(&view.gate.check(&text).module);
-                    return Ok(vec![proposal(text, repairs)]);
-                }
-                Some(_) if repairs == REPAIRS => return Ok(vec![proposal(text, repairs)]),
-                Some(faults) => {
-                    repairs += 1;
-                    messages.push(Message {
-                        role: Role::Assistant,
-                        content: prompt::cut(&answer.whole, MAX_ANSWER).into_owned(),
-                    });
-                    messages.push(user(prompt::repair(&faults)?));
-                }
+            let candidates = extract(&answer.text);
+            let readings = candidates.iter().take(room - good.len()).map(|c| {
+                let mut c = c.clone();
+                c.truncated |= answer.is_cut() && candidates.len() == 1;
+                read(view, &parent, &c, &mut seen)
+            });
+            let (fine, faulty): (Vec<Reading>, Vec<Reading>) = readings.partition(|r| r.faults.is_none());
+            good.extend(fine.into_iter().map(|r| after(r.proposal, repairs)));
+            let nothing = candidates.is_empty() && good.is_empty();
+            if (faulty.is_empty() && !nothing) || good.len() == room {
+                return Ok(good);
             }
+            if repairs == REPAIRS {
+                let none = Proposal { text: String::new(), note: None, parents: Vec::new(), repairs: 0 };
+                let left = faulty.into_iter().map(|r| r.proposal).chain(nothing.then_some(none));
+                good.extend(left.map(|p| after(p, repairs)));
+                return Ok(good);
+            }
+            let said: Vec<String> = faulty.iter().filter_map(|r| r.faults.clone()).collect();
+            let said = if said.is_empty() { vec![NO_MODEL.to_owned()] } else { said };
+            messages.push(Message {
+                role: Role::Assistant,
+                content: prompt::cut(&answer.text, MAX_ANSWER).into_owned(),
+            });
+            messages.push(user(prompt::repair(&said, good.len())?));
+            repairs += 1;
         }
     }
-}
-
-/// What is wrong with an answer, in the words that go back; `None` when its network checks.
-fn faults(gate: &Gate, answer: &Answer) -> Option<String> {
-    let Some(text) = &answer.text else {
-        return Some(
-            "The answer holds no model: write one fenced block that begins with `block` or `model`."
-                .to_owned(),
-        );
-    };
-    let checked = gate.check(text);
-    if checked.graph.is_some() {
-        return None;
-    }
-    let mut said = compact(text, &checked.diagnostics);
-    if answer.cut {
-        said = format!("The answer was cut off before its end.\n{said}");
-    }
-    Some(said)
 }
 
 fn user(content: String) -> Message {
     Message { role: Role::User, content }
 }
 
-fn proposal(text: String, repairs: u32) -> Proposal {
-    let note = (repairs > 0).then(|| format!("after {repairs} repair{}", if repairs > 1 { "s" } else { "" }));
-    Proposal { text, note, parents: Vec::new(), repairs }
+/// The proposal, with how often it was sent back.
+fn after(proposal: Proposal, repairs: u32) -> Proposal {
+    let mended = (repairs > 0).then(|| format!("after {repairs} repair{}", if repairs > 1 { "s" } else { "" }));
+    let notes: Vec<String> = proposal.note.into_iter().chain(mended).collect();
+    Proposal { note: (!notes.is_empty()).then(|| notes.join("; ")), repairs, ..proposal }
 }

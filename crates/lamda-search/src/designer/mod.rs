@@ -5,6 +5,7 @@
 //! independent of the number of workers; a generation depends on the seed, its number and the trials of
 //! earlier generations only, so that a study that was killed goes on as if it had not been.
 
+mod answer;
 mod evolve;
 mod language_model;
 mod mutate;
