@@ -109,7 +109,7 @@ fn lower_node(b: &mut Builder<'_>, id: NodeId, node: &Node) -> Result<(), Export
             finish(b, node, "Flatten", &inputs, vec![int("axis", 1)]);
         }
         Op::Softmax(op) => softmax(b, node, ty, op),
-        Op::Quant(quant) => quantized::pair(b, id, node, quant.dtype)?,
+        Op::Quant(_) => quantized::pair(b, id, node)?,
         // As its layer: the builder reads the weights.
         Op::Quantized(op) => {
             let layer = Node { op: op.layer.op(), ..node.clone() };
