@@ -168,7 +168,8 @@ mod tests {
         let mut widths = [0; 3];
         for seed in 0..40 {
             let found = varied(&[3, 4], mask, seed);
-            let zero: Vec<usize> = (0..4).filter(|&c| found.iter().skip(c).step_by(4).all(|v| *v == 0.0)).collect();
+            let zero: Vec<usize> =
+                (0..4).filter(|&c| found.iter().skip(c).step_by(4).all(|v| *v == 0.0)).collect();
             assert_eq!(found.iter().filter(|v| **v == 0.0).count(), zero.len() * 6);
             widths[zero.len()] += 1;
         }

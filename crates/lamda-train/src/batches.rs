@@ -124,7 +124,14 @@ mod tests {
     #[test]
     fn any_number_of_threads_fills_the_same_batch() {
         let split = split();
-        let by = Augmentation { shift: 1, scale: 0.5, noise: 0.1, zoom: 0.2, flip: true, ..Augmentation::default() };
+        let by = Augmentation {
+            shift: 1,
+            scale: 0.5,
+            noise: 0.1,
+            zoom: 0.2,
+            flip: true,
+            ..Augmentation::default()
+        };
         let batches = Batches::new(&split, &[2, 2], by, 7, 3);
         let filled = |threads| {
             let mut batch = Batch::new(7, 4);

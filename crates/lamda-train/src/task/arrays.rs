@@ -17,12 +17,37 @@ use std::sync::Arc;
 
 /// Names of inputs and labels that explain themselves, for each split.
 const INPUTS: [(Role, &[&str]); 3] = [
-    (Role::Train, &["x_train", "X_train", "train_x", "train_images", "train-images-idx3-ubyte", "x", "X", "inputs", "data"]),
+    (
+        Role::Train,
+        &[
+            "x_train",
+            "X_train",
+            "train_x",
+            "train_images",
+            "train-images-idx3-ubyte",
+            "x",
+            "X",
+            "inputs",
+            "data",
+        ],
+    ),
     (Role::Validation, &["x_val", "X_val", "x_valid", "val_x", "val_images"]),
     (Role::Test, &["x_test", "X_test", "test_x", "test_images", "t10k-images-idx3-ubyte"]),
 ];
 const LABELS: [(Role, &[&str]); 3] = [
-    (Role::Train, &["y_train", "train_y", "train_labels", "train-labels-idx1-ubyte", "y", "labels", "targets", "target"]),
+    (
+        Role::Train,
+        &[
+            "y_train",
+            "train_y",
+            "train_labels",
+            "train-labels-idx1-ubyte",
+            "y",
+            "labels",
+            "targets",
+            "target",
+        ],
+    ),
     (Role::Validation, &["y_val", "y_valid", "val_y", "val_labels"]),
     (Role::Test, &["y_test", "test_y", "test_labels", "t10k-labels-idx1-ubyte"]),
 ];
@@ -77,20 +102,31 @@ pub(super) fn read(spec: &Spec, root: &Path, format: Format) -> Result<Items, Ta
         let (role, known) = INPUTS[at];
         let Some(inputs) = name(inputs.as_ref(), known, &names) else {
             if role == Role::Train {
-                return Err(unclear(format!("holds {}; say which are data.inputs and data.labels", names.join(", "))));
+                return Err(unclear(format!(
+                    "holds {}; say which are data.inputs and data.labels",
+                    names.join(", ")
+                )));
             }
             continue;
         };
         let Some(labels) = name(labels.as_ref(), LABELS[at].1, &names) else {
-            return Err(unclear(format!("nothing says the labels of {inputs} among {}; write data.labels", names.join(", "))));
+            return Err(unclear(format!(
+                "nothing says the labels of {inputs} among {}; write data.labels",
+                names.join(", ")
+            )));
         };
         given |= role != Role::Train;
         let load = |name: &str| load(root, format, name);
         let (inputs_array, labels_array) = (load(&inputs).map_err(fault)?, load(&labels).map_err(fault)?);
         let count = inputs_array.shape.first().copied().unwrap_or(0);
         if labels_array.shape.iter().product::<usize>() != count {
-            let what = format!("{inputs} has {count} samples and {labels} has the shape {:?}", labels_array.shape);
-            return Err(fault(Fault::new(root.display().to_string(), what, "give one label for each sample")));
+            let what =
+                format!("{inputs} has {count} samples and {labels} has the shape {:?}", labels_array.shape);
+            return Err(fault(Fault::new(
+                root.display().to_string(),
+                what,
+                "give one label for each sample",
+            )));
         }
         let sample = inputs_array.shape[1..].to_vec();
         if *shape.get_or_insert_with(|| sample.clone()) != sample {
@@ -126,7 +162,8 @@ pub(super) fn read(spec: &Spec, root: &Path, format: Format) -> Result<Items, Ta
     };
     let bytes = parts.iter().all(|(_, array)| array.is_bytes());
     let divisor = if bytes { 255.0 } else { 1.0 };
-    let mut steps = vec![if bytes { "bytes divided by 255".to_owned() } else { "values as they are".to_owned() }];
+    let mut steps =
+        vec![if bytes { "bytes divided by 255".to_owned() } else { "values as they are".to_owned() }];
     if last.is_some() {
         steps.push("channels brought to the front".into());
     }
@@ -184,10 +221,15 @@ fn load(root: &Path, format: Format, name: &str) -> Result<Array, Fault> {
         return member(root, name);
     }
     let folder = if root.is_dir() { root } else { root.parent().unwrap_or(root) };
-    let endings: &[&str] = if format == Format::Npy { &["", ".npy"] } else { &["", ".gz", ".idx", ".idx.gz"] };
+    let endings: &[&str] =
+        if format == Format::Npy { &["", ".npy"] } else { &["", ".gz", ".idx", ".idx.gz"] };
     let path = endings.iter().map(|ending| folder.join(format!("{name}{ending}"))).find(|p| p.is_file());
     let path = path.ok_or_else(|| {
-        Fault::new(folder.join(name).display().to_string(), "there is no such file", "check data.inputs and data.labels")
+        Fault::new(
+            folder.join(name).display().to_string(),
+            "there is no such file",
+            "check data.inputs and data.labels",
+        )
     })?;
     if format == Format::Npy { npy(&path) } else { idx(&path) }
 }

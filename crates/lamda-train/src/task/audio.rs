@@ -68,7 +68,9 @@ pub(super) fn read(spec: &Spec, root: &Path, budget: usize) -> Result<Items, Tas
     let mut remarks = Vec::new();
     let samples = match spec.data.seconds {
         Some(seconds) if seconds.is_finite() && seconds > 0.0 => (seconds * f64::from(rate)).round() as usize,
-        Some(seconds) => return Err(unclear(format!("data.seconds = {seconds}; a clip has a length above 0"))),
+        Some(seconds) => {
+            return Err(unclear(format!("data.seconds = {seconds}; a clip has a length above 0")));
+        }
         None => {
             let mut lengths: Vec<usize> = headers.iter().map(|(_, (_, samples))| *samples).collect();
             lengths.sort_unstable();
@@ -78,11 +80,14 @@ pub(super) fn read(spec: &Spec, root: &Path, budget: usize) -> Result<Items, Tas
     let longer = headers.iter().filter(|(_, (_, n))| *n > samples).count();
     if longer > 0 {
         let seconds = samples as f64 / f64::from(rate);
-        remarks.push(format!("{longer} recordings are longer than the clip of {seconds:.3} s and are cut about their middle"));
+        remarks.push(format!(
+            "{longer} recordings are longer than the clip of {seconds:.3} s and are cut about their middle"
+        ));
     }
     let mel = front_end(spec, rate, samples).map_err(unclear)?;
-    let mut steps =
-        vec![format!("samples from -1 to 1, channels averaged, {samples} about the middle (silence where there are fewer)")];
+    let mut steps = vec![format!(
+        "samples from -1 to 1, channels averaged, {samples} about the middle (silence where there are fewer)"
+    )];
     let (layout, shape, augmentation) = match &mel {
         Some(mel) => {
             steps.push(mel.describe());
@@ -137,13 +142,28 @@ fn front_end(spec: &Spec, rate: u32, samples: usize) -> Result<Option<Mel>, Stri
     }
     let band = asked.low_hz >= 0.0 && asked.low_hz < high_hz && high_hz <= rate / 2.0;
     if !band {
-        return Err(format!("a band from {} to {high_hz} Hz is not within 0 to {} Hz", asked.low_hz, rate / 2.0));
+        return Err(format!(
+            "a band from {} to {high_hz} Hz is not within 0 to {} Hz",
+            asked.low_hz,
+            rate / 2.0
+        ));
     }
     if asked.mels == 0 || coefficients.is_some_and(|n| n == 0 || n > asked.mels) {
-        return Err(format!("{} filters with {coefficients:?} coefficients are none; take 1 to mels", asked.mels));
+        return Err(format!(
+            "{} filters with {coefficients:?} coefficients are none; take 1 to mels",
+            asked.mels
+        ));
     }
     let (frame, hop) = (frame as usize, hop as usize);
-    let mel = Mel::new(MelOptions { rate, frame, hop, mels: asked.mels, low_hz: asked.low_hz, high_hz, coefficients });
+    let mel = Mel::new(MelOptions {
+        rate,
+        frame,
+        hop,
+        mels: asked.mels,
+        low_hz: asked.low_hz,
+        high_hz,
+        coefficients,
+    });
     match mel.empty_filters() {
         0 => Ok(Some(mel)),
         n => Err(format!("{n} of {} filters see no frequency; take fewer mels or longer frames", asked.mels)),

@@ -13,7 +13,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 /// The split of each sample. `twins` gives each sample the first one that equals it: they stay together.
-pub(super) fn divide(spec: &Spec, root: &Path, items: &[Item], twins: &[usize]) -> Result<Vec<Role>, TaskError> {
+pub(super) fn divide(
+    spec: &Spec,
+    root: &Path,
+    items: &[Item],
+    twins: &[usize],
+) -> Result<Vec<Role>, TaskError> {
     let mut roles: Vec<Option<Role>> = items.iter().map(|i| i.given).collect();
     let split = &spec.split;
     let parts = [(Role::Test, "test", &split.test), (Role::Validation, "validation", &split.validation)];
@@ -24,9 +29,13 @@ pub(super) fn divide(spec: &Spec, root: &Path, items: &[Item], twins: &[usize]) 
             Part::Where(by) => items.iter().map(|i| by.matches(&i.fields)).collect(),
             Part::List(list) => {
                 let path = root.join(&list.list);
-                let text = std::fs::read_to_string(&path).map_err(|e| unclear(format!("{}: {e}", path.display())))?;
+                let text = std::fs::read_to_string(&path)
+                    .map_err(|e| unclear(format!("{}: {e}", path.display())))?;
                 let lines: BTreeSet<&str> = text.lines().map(str::trim).filter(|l| !l.is_empty()).collect();
-                items.iter().map(|i| i.fields.get("path").is_some_and(|p| lines.contains(p.as_str()))).collect()
+                items
+                    .iter()
+                    .map(|i| i.fields.get("path").is_some_and(|p| lines.contains(p.as_str())))
+                    .collect()
             }
         };
         if !chosen.contains(&true) {
@@ -41,7 +50,10 @@ pub(super) fn divide(spec: &Spec, root: &Path, items: &[Item], twins: &[usize]) 
         && let Some(item) = items.iter().find(|i| !i.fields.contains_key(group))
     {
         let fields = super::series::known_fields(items).join(", ");
-        return Err(unclear(format!("{} has no field `{group}` to group by; the fields are: {fields}", item.place)));
+        return Err(unclear(format!(
+            "{} has no field `{group}` to group by; the fields are: {fields}",
+            item.place
+        )));
     }
     let mut rng = Pcg64Mcg::seed_from_u64(split.seed);
     for (role, _, part) in parts {
@@ -51,13 +63,22 @@ pub(super) fn divide(spec: &Spec, root: &Path, items: &[Item], twins: &[usize]) 
             let before = roles.iter().filter(|r| r.is_none()).count();
             // Shares are of all samples that nothing gives away, whichever is drawn first.
             let rest = match (role, &split.test) {
-                (Role::Validation, Part::Share(test)) if !items.iter().any(|i| i.given == Some(Role::Test)) => {
+                (Role::Validation, Part::Share(test))
+                    if !items.iter().any(|i| i.given == Some(Role::Test)) =>
+                {
                     share / (1.0 - test)
                 }
                 _ => *share,
             };
             match &split.group {
-                Some(group) => by_group(&mut roles, items, group, (rest * before as f64).round() as usize, role, &mut rng),
+                Some(group) => by_group(
+                    &mut roles,
+                    items,
+                    group,
+                    (rest * before as f64).round() as usize,
+                    role,
+                    &mut rng,
+                ),
                 None => by_class(&mut roles, items, twins, rest, role, &mut rng),
             }
         }
@@ -122,7 +143,13 @@ fn by_group(
 }
 
 /// Samples that are the same, or have one group, in two splits.
-pub(super) fn leaks(spec: &Spec, items: &[Item], twins: &[usize], roles: &[Role], distinct: bool) -> (Vec<Fault>, usize) {
+pub(super) fn leaks(
+    spec: &Spec,
+    items: &[Item],
+    twins: &[usize],
+    roles: &[Role],
+    distinct: bool,
+) -> (Vec<Fault>, usize) {
     let (mut faults, mut same) = (Vec::new(), 0);
     for (i, &twin) in twins.iter().enumerate().filter(|(i, twin)| roles[*i] != roles[**twin]) {
         same += 1;

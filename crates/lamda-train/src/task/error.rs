@@ -40,6 +40,19 @@ pub enum TaskError {
     },
 }
 
+impl TaskError {
+    /// What to do, where the message itself does not end with it.
+    pub fn hint(&self) -> Option<&'static str> {
+        match self {
+            TaskError::Unknown(_) | TaskError::Unclear { .. } => None,
+            TaskError::Description { .. } => Some("docs/tasks.md has every key"),
+            TaskError::Data { .. } => {
+                Some("mend the data and ask again: nothing is trained on data with faults")
+            }
+        }
+    }
+}
+
 /// No task of this name.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("no task `{name}`; {}", match nearest {
@@ -70,7 +83,11 @@ impl Fault {
     }
 
     pub(super) fn io(path: &Path, error: &std::io::Error) -> Fault {
-        Fault::new(path.display().to_string(), format!("cannot be read: {error}"), "check the path and its rights")
+        Fault::new(
+            path.display().to_string(),
+            format!("cannot be read: {error}"),
+            "check the path and its rights",
+        )
     }
 }
 

@@ -17,7 +17,8 @@ pub(super) fn guess(spec: &mut Spec, root: &Path) -> Result<(Format, PathBuf), T
         (Some(format), _) => format,
         (None, 1) => counts.values().next().map_or(Format::Images, |(_, format, _)| *format),
         (None, 0) => {
-            let what = "holds nothing that is known: PNG, JPEG, WAV, NPZ, NPY, IDX, CSV, Parquet or JSON files";
+            let what =
+                "holds nothing that is known: PNG, JPEG, WAV, NPZ, NPY, IDX, CSV, Parquet or JSON files";
             return Err(TaskError::Unclear { path: root.to_owned(), what: what.into() });
         }
         (None, _) => {

@@ -113,7 +113,12 @@ pub(super) fn files(
             ));
             continue;
         }
-        let item = Item { place: path.display().to_string(), label: label.unwrap_or_default(), fields: known, given };
+        let item = Item {
+            place: path.display().to_string(),
+            label: label.unwrap_or_default(),
+            fields: known,
+            given,
+        };
         files.push(File { path, item });
     }
     let classes: BTreeSet<&str> = files.iter().map(|f| f.item.label.as_str()).collect();

@@ -149,7 +149,15 @@ mod tests {
     use super::*;
 
     fn options(coefficients: Option<usize>) -> MelOptions {
-        MelOptions { rate: 8000.0, frame: 200, hop: 80, mels: 20, low_hz: 20.0, high_hz: 4000.0, coefficients }
+        MelOptions {
+            rate: 8000.0,
+            frame: 200,
+            hop: 80,
+            mels: 20,
+            low_hz: 20.0,
+            high_hz: 4000.0,
+            coefficients,
+        }
     }
 
     fn noise(n: usize) -> Vec<f32> {

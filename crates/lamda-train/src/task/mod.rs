@@ -29,10 +29,10 @@ mod tests;
 
 use crate::recipe::Recipe;
 pub use error::{Fault, SampleError, TaskError, UnknownTask};
+use lamda_ir::{Contract, TensorType};
 pub use spec::Kind;
 pub use split::Split;
 use std::path::Path;
-use lamda_ir::{Contract, TensorType};
 
 /// A task.
 #[derive(Clone, Debug)]

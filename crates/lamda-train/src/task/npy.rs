@@ -34,7 +34,10 @@ pub(super) struct Array {
 
 impl fmt::Debug for Array {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Array").field("shape", &self.shape).field("number", &self.number).finish_non_exhaustive()
+        f.debug_struct("Array")
+            .field("shape", &self.shape)
+            .field("number", &self.number)
+            .finish_non_exhaustive()
     }
 }
 
@@ -56,7 +59,8 @@ impl Array {
                 let mut raw = vec![0; into.len() * bytes];
                 {
                     let mut file = file.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-                    file.seek(SeekFrom::Start(offset + (first * bytes) as u64)).map_err(|e| Fault::io(path, &e))?;
+                    file.seek(SeekFrom::Start(offset + (first * bytes) as u64))
+                        .map_err(|e| Fault::io(path, &e))?;
                     file.read_exact(&mut raw).map_err(|e| Fault::io(path, &e))?;
                 }
                 self.convert(&raw, into);
@@ -107,7 +111,8 @@ pub(super) fn members(path: &Path) -> Result<Vec<String>, Fault> {
 /// An array of an NPZ archive, in memory in its own type.
 pub(super) fn member(path: &Path, name: &str) -> Result<Array, Fault> {
     let mut archive = archive(path)?;
-    let mut entry = archive.by_name(&format!("{name}.npy")).map_err(|e| corrupt(path, &format!("{name}: {e}")))?;
+    let mut entry =
+        archive.by_name(&format!("{name}.npy")).map_err(|e| corrupt(path, &format!("{name}: {e}")))?;
     let (number, shape) = header(&mut entry, path)?;
     let mut values = Vec::new();
     entry.read_to_end(&mut values).map_err(|e| corrupt(path, &format!("{name}: {e}")))?;
@@ -133,7 +138,10 @@ pub(super) fn idx(path: &Path) -> Result<Array, Fault> {
 fn in_memory(path: &Path, values: Vec<u8>, number: Number, shape: Vec<usize>) -> Result<Array, Fault> {
     let expected = size(path, number, &shape)?;
     if values.len() as u64 != expected {
-        return Err(corrupt(path, &format!("{} bytes of values where {shape:?} has {expected}", values.len())));
+        return Err(corrupt(
+            path,
+            &format!("{} bytes of values where {shape:?} has {expected}", values.len()),
+        ));
     }
     Ok(Array { shape, number, place: Place::Memory(values) })
 }
@@ -236,5 +244,9 @@ fn unknown(path: &Path, kind: &str) -> Fault {
 }
 
 fn corrupt(path: &Path, error: &dyn fmt::Display) -> Fault {
-    Fault::new(path.display().to_string(), format!("cannot be read: {error}"), "save it again from its source")
+    Fault::new(
+        path.display().to_string(),
+        format!("cannot be read: {error}"),
+        "save it again from its source",
+    )
 }

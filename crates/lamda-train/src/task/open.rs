@@ -70,8 +70,7 @@ fn assemble(spec: &Spec, root: &Path, mut items: Items) -> Result<Task, TaskErro
         return Err(bad(faults));
     }
     let mut first = HashMap::new();
-    let twins: Vec<usize> =
-        seen.iter().enumerate().map(|(i, s)| *first.entry(s.hash).or_insert(i)).collect();
+    let twins: Vec<usize> = seen.iter().enumerate().map(|(i, s)| *first.entry(s.hash).or_insert(i)).collect();
     let roles = divide(spec, root, &items.items, &twins)?;
     let (mut faults, same) = leaks(spec, &items.items, &twins, &roles, items.distinct);
     if same > 0 && !items.distinct {
@@ -87,14 +86,27 @@ fn assemble(spec: &Spec, root: &Path, mut items: Items) -> Result<Task, TaskErro
     for (chosen, word) in chosen.iter().zip(["training", "validation", "test"]) {
         if chosen.is_empty() {
             let hint = "add samples, or change [split]";
-            faults.push(Fault::new(root.display().to_string(), format!("leaves the {word} split empty"), hint));
+            faults.push(Fault::new(
+                root.display().to_string(),
+                format!("leaves the {word} split empty"),
+                hint,
+            ));
         }
     }
     let mut counts = vec![0usize; classes.len()];
-    chosen[0].iter().for_each(|&i| counts[labels[i as usize] as usize] += 1);
-    for (class, _) in classes.iter().zip(&counts).filter(|(_, n)| **n == 0 && spec.kind == Kind::Classification) {
+    for &i in &chosen[0] {
+        // Numbers to predict have no classes.
+        counts.get_mut(labels[i as usize] as usize).into_iter().for_each(|n| *n += 1);
+    }
+    for (class, _) in
+        classes.iter().zip(&counts).filter(|(_, n)| **n == 0 && spec.kind == Kind::Classification)
+    {
         let what = format!("the class `{class}` has no sample in the training split");
-        faults.push(Fault::new(root.display().to_string(), what, "add samples, change [split], or remove the class"));
+        faults.push(Fault::new(
+            root.display().to_string(),
+            what,
+            "add samples, change [split], or remove the class",
+        ));
     }
     if !faults.is_empty() {
         return Err(bad(faults));
@@ -169,7 +181,11 @@ fn labels(spec: &Spec, items: &Items, faults: &mut Vec<Fault>) -> (Vec<String>, 
             let value = item.label.parse::<f32>().unwrap_or(f32::NAN);
             if !value.is_finite() {
                 let what = format!("its target is `{}`, which is no number", item.label);
-                faults.push(Fault::new(item.place.as_str(), what, "correct it, or write kind = \"classification\""));
+                faults.push(Fault::new(
+                    item.place.as_str(),
+                    what,
+                    "correct it, or write kind = \"classification\"",
+                ));
             }
             value
         };
@@ -229,7 +245,9 @@ fn normalisation(seen: &[Seen], train: &[u32], channels: usize, plane: usize) ->
 fn describe(scale: &Normalisation) -> String {
     let list = |values: &[f32]| values.iter().map(f32::to_string).collect::<Vec<_>>().join(", ");
     let (mean, deviation) = (list(&scale.mean), list(&scale.deviation));
-    format!("each channel minus [{mean}], divided by [{deviation}] (mean and standard deviation of the training split)")
+    format!(
+        "each channel minus [{mean}], divided by [{deviation}] (mean and standard deviation of the training split)"
+    )
 }
 
 fn about(spec: &Spec, items: &Items, outputs: usize) -> String {
@@ -249,7 +267,8 @@ fn recipe(spec: &Spec, augmentation: Augmentation, samples: usize) -> Recipe {
     let asked = &spec.recipe;
     let batch = asked.batch.unwrap_or(64);
     let steps = (samples / batch).max(1);
-    let mut recipe = Recipe::classification(asked.epochs.unwrap_or((STEPS / steps).clamp(EPOCHS.0, EPOCHS.1)));
+    let mut recipe =
+        Recipe::classification(asked.epochs.unwrap_or((STEPS / steps).clamp(EPOCHS.0, EPOCHS.1)));
     recipe.batch = batch;
     recipe.max_lr = asked.max_lr.unwrap_or(recipe.max_lr);
     recipe.weight_decay = asked.weight_decay.unwrap_or(recipe.weight_decay);

@@ -23,7 +23,10 @@ pub(super) fn reference(input: &TensorType, outputs: usize) -> String {
                 if side < 6 {
                     break;
                 }
-                let _ = writeln!(text, "    conv {width} k={kernel} s=2; bn; relu\n    conv {width} k={kernel}; bn; relu");
+                let _ = writeln!(
+                    text,
+                    "    conv {width} k={kernel} s=2; bn; relu\n    conv {width} k={kernel}; bn; relu"
+                );
                 side = side.div_ceil(2);
             }
             let _ = writeln!(text, "  head: gap; linear {outputs}");

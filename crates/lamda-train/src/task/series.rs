@@ -43,8 +43,13 @@ pub(super) fn read(spec: &Spec, root: &Path, format: Format) -> Result<Items, Ta
             Ok((names, found)) => {
                 let first = columns.get_or_insert_with(|| names.clone());
                 if *first != names {
-                    let what = format!("has the columns {}, other files {}", names.join(", "), first.join(", "));
-                    faults.push(Fault::new(&*file.item.place, what, "give all files the same columns, or write data.columns"));
+                    let what =
+                        format!("has the columns {}, other files {}", names.join(", "), first.join(", "));
+                    faults.push(Fault::new(
+                        &*file.item.place,
+                        what,
+                        "give all files the same columns, or write data.columns",
+                    ));
                 } else {
                     recordings.extend(found);
                 }
@@ -54,7 +59,8 @@ pub(super) fn read(spec: &Spec, root: &Path, format: Format) -> Result<Items, Ta
     }
     let columns = columns.unwrap_or_default();
     let width = columns.len();
-    let (mut values, mut items, mut steps) = (Vec::new(), Vec::new(), vec![format!("columns {}", columns.join(", "))]);
+    let (mut values, mut items, mut steps) =
+        (Vec::new(), Vec::new(), vec![format!("columns {}", columns.join(", "))]);
     let (mut mixed, length) = (0, length(spec, &recordings, width, series, &mut steps));
     for recording in recordings {
         let Recording { item, values: from, labels } = recording;
@@ -93,7 +99,9 @@ pub(super) fn read(spec: &Spec, root: &Path, format: Format) -> Result<Items, Ta
                 continue;
             }
             match label(0..points) {
-                Some(label) => push(item.place.clone(), label, turn(spec, &resample(&from, width, length), width)),
+                Some(label) => {
+                    push(item.place.clone(), label, turn(spec, &resample(&from, width, length), width))
+                }
                 None => mixed += 1,
             }
         }
@@ -122,7 +130,13 @@ pub(super) fn read(spec: &Spec, root: &Path, format: Format) -> Result<Items, Ta
 }
 
 /// Points of a sample, and how they come about.
-fn length(spec: &Spec, recordings: &[Recording], width: usize, series: bool, steps: &mut Vec<String>) -> usize {
+fn length(
+    spec: &Spec,
+    recordings: &[Recording],
+    width: usize,
+    series: bool,
+    steps: &mut Vec<String>,
+) -> usize {
     let first = recordings.first().map_or(0, |r| r.values.len() / width.max(1));
     let length = match (spec.data.window, spec.data.resample) {
         (Some(window), _) => {
@@ -161,7 +175,8 @@ fn rows(
     let label = match &spec.data.label {
         Some(_) if by_name => None,
         Some(name) => Some(table.column(name).ok_or_else(|| missing(name))?),
-        None => ["label", "class", "target", "y"].iter().find_map(|n| table.column(n)),
+        None if !item.label.is_empty() => None,
+        None => ["label", "class", "target"].iter().find_map(|n| table.column(n)),
     };
     if label.is_none() && item.label.is_empty() && spec.kind != Kind::Anomaly {
         let what = format!("nothing says the label; it has the columns {}", table.names.join(", "));
@@ -172,8 +187,12 @@ fn rows(
     let split = table.column("split");
     let apart = [label, recording, group, split];
     let columns: Vec<usize> = match &spec.data.columns {
-        Some(names) => names.iter().map(|n| table.column(n).ok_or_else(|| missing(n))).collect::<Result<_, _>>()?,
-        None => (0..table.names.len()).filter(|&c| !apart.contains(&Some(c)) && table.is_numeric(c)).collect(),
+        Some(names) => {
+            names.iter().map(|n| table.column(n).ok_or_else(|| missing(n))).collect::<Result<_, _>>()?
+        }
+        None => {
+            (0..table.names.len()).filter(|&c| !apart.contains(&Some(c)) && table.is_numeric(c)).collect()
+        }
     };
     let names = columns.iter().map(|&c| table.names[c].clone()).collect();
     let values = table.numbers(path, &columns, faults);
@@ -228,7 +247,8 @@ fn sequences(spec: &Spec, path: &Path, item: &Item) -> Result<(Vec<String>, Vec<
         let key = part.trim_end_matches("[]");
         let next = |value| if key.is_empty() { Some(value) } else { Value::get(value, key) };
         let inside: Option<Vec<&Value>> = found.into_iter().map(next).collect();
-        found = inside.ok_or_else(|| fault(format!("has no `{key}` of `{place}`"), "correct data.sequences"))?;
+        found =
+            inside.ok_or_else(|| fault(format!("has no `{key}` of `{place}`"), "correct data.sequences"))?;
         if part.ends_with("[]") {
             found = found.into_iter().filter_map(Value::as_array).flatten().collect();
         }
@@ -238,7 +258,9 @@ fn sequences(spec: &Spec, path: &Path, item: &Item) -> Result<(Vec<String>, Vec<
         None => match found.first().and_then(|s| s.get(0)) {
             Some(Value::Object(point)) => point.keys().cloned().collect(),
             Some(Value::Array(point)) => (0..point.len()).map(|i| i.to_string()).collect(),
-            _ => return Err(fault(format!("holds no lists of points at `{place}`"), "correct data.sequences")),
+            _ => {
+                return Err(fault(format!("holds no lists of points at `{place}`"), "correct data.sequences"));
+            }
         },
     };
     let mut recordings = Vec::new();
@@ -247,7 +269,12 @@ fn sequences(spec: &Spec, path: &Path, item: &Item) -> Result<(Vec<String>, Vec<
         for point in sequence.as_array().into_iter().flatten() {
             for (at, column) in columns.iter().enumerate() {
                 let number = point.get(column).or_else(|| point.get(at)).and_then(Value::as_f64);
-                let what = || fault(format!("sequence {position} has a point without the number `{column}`"), "mend or remove it");
+                let what = || {
+                    fault(
+                        format!("sequence {position} has a point without the number `{column}`"),
+                        "mend or remove it",
+                    )
+                };
                 values.push(number.ok_or_else(what)? as f32);
             }
         }
@@ -284,7 +311,8 @@ fn turn(spec: &Spec, from: &[f32], width: usize) -> Vec<f32> {
 
 /// Fields that samples of this kind have besides those of their file.
 pub(super) fn known_fields(items: &[Item]) -> Vec<String> {
-    let fields: BTreeMap<&str, ()> = items.iter().flat_map(|i| i.fields.keys().map(|k| (k.as_str(), ()))).collect();
+    let fields: BTreeMap<&str, ()> =
+        items.iter().flat_map(|i| i.fields.keys().map(|k| (k.as_str(), ()))).collect();
     fields.into_keys().map(str::to_owned).collect()
 }
 

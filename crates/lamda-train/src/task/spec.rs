@@ -258,7 +258,9 @@ impl Spec {
             if let Part::Share(share) = part
                 && !(0.0..1.0).contains(share)
             {
-                return Err(wrong(format!("split.{name} = {share} is no share; write one from 0 to below 1")));
+                return Err(wrong(format!(
+                    "split.{name} = {share} is no share; write one from 0 to below 1"
+                )));
             }
         }
         if spec.data.window.is_some() && spec.data.resample.is_some() {

@@ -17,7 +17,11 @@ pub(super) struct Table {
 
 impl Table {
     pub(super) fn read(path: &Path) -> Result<Table, Fault> {
-        if path.extension().is_some_and(|e| e.eq_ignore_ascii_case("parquet")) { parquet(path) } else { csv(path) }
+        if path.extension().is_some_and(|e| e.eq_ignore_ascii_case("parquet")) {
+            parquet(path)
+        } else {
+            csv(path)
+        }
     }
 
     pub(super) fn column(&self, name: &str) -> Option<usize> {
@@ -59,13 +63,16 @@ impl Table {
 
 fn csv(path: &Path) -> Result<Table, Fault> {
     let broken = |e: ::csv::Error| corrupt(path, &e);
-    let mut reader =
-        ::csv::ReaderBuilder::new().trim(::csv::Trim::All).from_path(path).map_err(broken)?;
+    let mut reader = ::csv::ReaderBuilder::new().trim(::csv::Trim::All).from_path(path).map_err(broken)?;
     let names = reader.headers().map_err(broken)?.iter().map(str::to_owned).collect::<Vec<_>>();
     let headless = names.len() > 1 && names.iter().all(|n| n.parse::<f64>().is_ok());
     if headless {
         let hint = "write the names of the columns in the first line";
-        return Err(Fault::new(path.display().to_string(), "has numbers where the names of the columns belong", hint));
+        return Err(Fault::new(
+            path.display().to_string(),
+            "has numbers where the names of the columns belong",
+            hint,
+        ));
     }
     let mut rows = Vec::new();
     for record in reader.records() {
@@ -94,5 +101,9 @@ fn parquet(path: &Path) -> Result<Table, Fault> {
 }
 
 fn corrupt(path: &Path, error: &dyn std::fmt::Display) -> Fault {
-    Fault::new(path.display().to_string(), format!("cannot be read: {error}"), "save it again from its source")
+    Fault::new(
+        path.display().to_string(),
+        format!("cannot be read: {error}"),
+        "save it again from its source",
+    )
 }

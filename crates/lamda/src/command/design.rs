@@ -35,7 +35,11 @@ pub fn run(out: &Output, verb: &Design) -> anyhow::Result<ExitCode> {
     let time = verb.time.as_deref().map(time_budget).transpose()?;
     let task = Task::find(&spec.task)?;
     if task.kind != Kind::Classification {
-        let message = format!("the task `{}` is {}; only classification is designed for so far", task.name, task.kind.word());
+        let message = format!(
+            "the task `{}` is {}; only classification is designed for so far",
+            task.name,
+            task.kind.word()
+        );
         return Err(Failure::usage(message, "give labels and kind = \"classification\""));
     }
     task.remarks.iter().for_each(|remark| out.remark(remark));

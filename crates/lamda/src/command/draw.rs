@@ -46,7 +46,11 @@ pub fn samples(task: &Task) -> Result<String, SampleError> {
                 let class = class_of(task, i);
                 for channel in values.chunks_exact(length).take(channels.min(CHANNELS)) {
                     let columns = length.min(COLUMNS - 16);
-                    let _ = writeln!(text, "{class:<14.14}  {}", sparkline(&shrink(channel, [1, length], [1, columns])));
+                    let _ = writeln!(
+                        text,
+                        "{class:<14.14}  {}",
+                        sparkline(&shrink(channel, [1, length], [1, columns]))
+                    );
                 }
             }
             Ok(text)
@@ -60,7 +64,9 @@ fn choose(task: &Task, count: usize) -> Vec<usize> {
     let labels = &task.train.labels;
     let first = |class: usize| labels.iter().position(|&l| l as usize == class);
     let mut chosen: Vec<usize> = (0..task.classes.len()).filter_map(first).take(count).collect();
-    chosen.extend((0..labels.len()).filter(|i| !chosen.contains(i)).take(count - chosen.len()).collect::<Vec<_>>());
+    chosen.extend(
+        (0..labels.len()).filter(|i| !chosen.contains(i)).take(count - chosen.len()).collect::<Vec<_>>(),
+    );
     chosen
 }
 
@@ -94,9 +100,8 @@ fn shrink(from: &[f32], [height, width]: [usize; 2], [rows, columns]: [usize; 2]
 
 fn half_blocks(map: &[f32], row: usize, columns: usize) -> String {
     let (low, high) = bounds(map);
-    let bright = |row: usize, column: usize| {
-        map.get(row * columns + column).is_some_and(|&v| v > (low + high) / 2.0)
-    };
+    let bright =
+        |row: usize, column: usize| map.get(row * columns + column).is_some_and(|&v| v > (low + high) / 2.0);
     let block = |column: usize| match (bright(row, column), bright(row + 1, column)) {
         (true, true) => '█',
         (true, false) => '▀',
