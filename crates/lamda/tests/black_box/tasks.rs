@@ -9,7 +9,7 @@ fn recordings(place: &Place) {
         for i in 0..12 {
             let value = |t: i32| f64::from(t) * slope + f64::from((t * (i + 3)) % 5) / 4.0;
             let rows: String = (0..32).map(|t| format!("{}\n", value(t))).collect();
-            place.file(&format!("data/{class}/{class}{i}.csv"), &format!("x\n{rows}"));
+            place.file(&format!("data/{class}/{class}{i}.csv"), format!("x\n{rows}"));
         }
     }
     place.file(
