@@ -44,7 +44,11 @@ impl TaskError {
     /// What to do, where the message itself does not end with it.
     pub fn hint(&self) -> Option<&'static str> {
         match self {
-            TaskError::Unknown(_) | TaskError::Unclear { .. } => None,
+            TaskError::Unknown(_) => None,
+            TaskError::Unclear { what, .. } if what.contains("; ") => None,
+            TaskError::Unclear { .. } => {
+                Some("docs/tasks.md says what explains itself, and every key of task.toml")
+            }
             TaskError::Description { .. } => Some("docs/tasks.md has every key"),
             TaskError::Data { .. } => {
                 Some("mend the data and ask again: nothing is trained on data with faults")

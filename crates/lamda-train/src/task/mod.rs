@@ -1,8 +1,8 @@
 //! Tasks: the data that a network is trained and judged on, its classes, a reference network and a recipe.
 //!
-//! A task is built in, or a folder, a file or a `task.toml` that [`open`](mod@open) reads: a reader for the format finds samples with
-//! labels and fields ([`items`]), [`divide`] puts each into a split, the training split alone gives the normalisation, and
-//! values stay where they are until a sample is asked for ([`samples`]). Whatever is wrong with the data is an error that
+//! A task is built in, or a folder, a file or a `task.toml` that `open` reads: a reader for the format finds samples with
+//! labels and fields (`items`), `divide` puts each into a split, the training split alone gives the normalisation, and
+//! values stay where they are until a sample is asked for (`samples`). Whatever is wrong with the data is an error that
 //! names every place.
 //!
 //! The test split is looked at once: [`Task::take_test`] gives it away, and what asks again gets `None`.

@@ -259,7 +259,10 @@ fn sequences(spec: &Spec, path: &Path, item: &Item) -> Result<(Vec<String>, Vec<
             Some(Value::Object(point)) => point.keys().cloned().collect(),
             Some(Value::Array(point)) => (0..point.len()).map(|i| i.to_string()).collect(),
             _ => {
-                return Err(fault(format!("holds no lists of points at `{place}`"), "correct data.sequences"));
+                return Err(fault(
+                    format!("holds no lists of points at `{place}`"),
+                    "correct data.sequences",
+                ));
             }
         },
     };
