@@ -53,7 +53,7 @@ impl<'a> Parent<'a> {
     /// The elite whose turn it is, or the reference network where none keeps the limit.
     pub fn of(view: &View<'a>) -> Parent<'a> {
         let elite = Archive::new(view.trials, view.limit).parent(view.generation);
-        let text = elite.map_or(view.task.reference.as_ref(), |e| e.trial.text.as_str());
+        let text = elite.map_or(view.task.reference.as_str(), |e| e.trial.text.as_str());
         let (module, _) = lamda_dsl::parse(text);
         Parent { number: elite.map(|e| e.trial.number), module, elite, text }
     }
@@ -97,10 +97,10 @@ pub fn propose(view: &View<'_>, parent: &Parent<'_>) -> Result<String, DesignerE
     render(
         PROPOSE,
         context! {
-            task => view.task.name,
-            about => view.task.about,
+            task => &view.task.name,
+            about => &view.task.about,
             input => input_type(&view.task.input),
-            classes => view.task.classes.len(),
+            classes => view.task.outputs(),
             samples => view.task.train.len(),
             device => &view.spec.device,
             statistic => statistic(view.limit.statistic),

@@ -311,31 +311,35 @@ fn a_language_models_faults_are_told_and_counted() {
         // A wrong join, mended after its diagnostic.
         network("conv 8 k=3; bn; relu; add { conv 8; bn } { conv 16; bn }; gap; linear 10"),
         network("conv 8 k=3; bn; relu; add { conv 8; bn } { conv 8 k=3; bn }; gap; linear 10"),
-        // A duplicate, spelt differently.
+        // A duplicate, spelt differently; then edits of the first network, and a path that does not exist.
         good.replace("net(", "other("),
+        "Both.\n```edits\nset conv k=5\n```\n```edits\nset conw k=5\n```\n".to_owned(),
+        "```edits\nscale conv 1.5\n```\n".to_owned(),
         // Far over the limit.
         network("conv 512 k=3; bn; relu; conv 512 k=3; bn; relu; gap; linear 10"),
         // Cut in half, and never mended.
         "```lamda\nmodel net(x: f32[N, 1, 8, 8]) -> logits {\n  conv 8 k=CUT".to_owned(),
         "I would rather talk about the weather.".to_owned(),
         "```python\nimport torch\n```".to_owned(),
-        network("conv 12 k=3 s=2; bn; relu; conv 16; bn; relu; gap; linear 10"),
     ];
     let asked = std::sync::Arc::new(std::sync::Mutex::new(Vec::new()));
     let mut designer = LanguageModel::new(Box::new(Script { answers, asked: asked.clone() }));
     let folder = tempfile::tempdir().unwrap();
     let run = run(folder.path(), &spec("script", 6, "60us"), &mut designer, &mut Fake::new(Dies::Never));
     let states: Vec<&str> = run.trials.iter().map(|t| t.state.as_str()).collect();
-    assert_eq!(states, ["complete", "complete", "duplicate", "infeasible", "invalid", "complete"]);
+    assert_eq!(states, ["complete", "complete", "complete", "complete", "complete", "invalid"]);
     delivered(&run);
     let asked = asked.lock().unwrap();
-    assert_eq!(asked.len(), 9);
+    assert_eq!(asked.len(), 10);
     assert!(asked[2].contains("E0201"), "the join's diagnostic goes back: {}", asked[2]);
     assert!(asked[4].contains("the same network as trial 0"), "{}", asked[4]);
-    assert!(asked[5].contains("estimated"), "the infeasible one is told: {}", asked[5]);
-    assert!(asked[6].contains("cut off"), "{}", asked[6]);
-    assert!(asked[7].contains("holds no model"), "{}", asked[7]);
-    assert!(run.trials[1].origin.note.as_deref().unwrap().contains("1 repair"));
+    assert!(asked[5].contains("nearest is `conv`") && asked[5].contains("1 of your networks is fine"), "{}", asked[5]);
+    assert!(asked[8].contains("cut off"), "{}", asked[8]);
+    assert!(asked[9].contains("holds no model"), "{}", asked[9]);
+    let note = |n: usize| run.trials[n].origin.note.clone().unwrap();
+    assert!(note(1).contains("1 repair"));
+    assert_eq!((note(2), &run.trials[2].parents[..]), ("set conv k=5; after 1 repair".to_owned(), &[0][..]));
+    assert!(note(4).contains("widths times 0."), "what is too slow is made narrower: {}", note(4));
 }
 
 /// Answers request N with a network of its own width, however often it is asked.
