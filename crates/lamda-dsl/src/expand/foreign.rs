@@ -333,7 +333,12 @@ impl<'m> Expander<'m> {
                     if matches!(&*word.text, "ints" | "floats" | "strings") =>
                 {
                     if *len > MAX_ELEMENTS as f64 {
-                        self.refuse(Code::Expansion, at, "a list of more than 2^31 elements", "make it smaller");
+                        self.refuse(
+                            Code::Expansion,
+                            at,
+                            "a list of more than 2^31 elements",
+                            "make it smaller",
+                        );
                         return None;
                     }
                     let dtype = match &*word.text {

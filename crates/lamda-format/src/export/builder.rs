@@ -419,7 +419,13 @@ impl<'a> Builder<'a> {
 
     /// An initialiser for a tensor of the weights under `path`, made once: in this graph, or for all that read it. It has
     /// the path of the node that is nothing but the tensor, if there is one, or the tensor's name.
-    pub(super) fn tensor(&mut self, path: &str, key: String, owner: Option<&Node>, tensor: &RawTensor) -> String {
+    pub(super) fn tensor(
+        &mut self,
+        path: &str,
+        key: String,
+        owner: Option<&Node>,
+        tensor: &RawTensor,
+    ) -> String {
         let key = (key, tensor.shape().iter().map(|&n| n as i64).collect());
         let common = self.shared.users.get(path).is_some_and(|&n| n > 1);
         let known = if common { &self.shared.params } else { &self.params };

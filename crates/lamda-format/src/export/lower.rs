@@ -5,8 +5,8 @@ use super::ExportError;
 use super::builder::{Builder, float, int, ints};
 use super::carried::opaque;
 use super::norms;
-use super::quantized;
 use super::positions::{conv_transpose, over_positions};
+use super::quantized;
 use super::resample::upsample;
 use super::sequence;
 use crate::proto::AttributeProto;
@@ -109,7 +109,7 @@ fn lower_node(b: &mut Builder<'_>, id: NodeId, node: &Node) -> Result<(), Export
             finish(b, node, "Flatten", &inputs, vec![int("axis", 1)]);
         }
         Op::Softmax(op) => softmax(b, node, ty, op),
-        Op::Quant(quant) => quantized::pair(b, id, node, quant.dtype)?,
+        Op::Quant(_) => quantized::pair(b, id, node)?,
         // As its layer: the builder reads the weights.
         Op::Quantized(op) => {
             let layer = Node { op: op.layer.op(), ..node.clone() };

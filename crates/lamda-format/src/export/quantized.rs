@@ -6,9 +6,8 @@ use super::builder::{Builder, int};
 use lamda_ir::{DType, Node, NodeId, Op, ParamSpec, RawTensor, Weights};
 
 /// A value through QuantizeLinear and DequantizeLinear.
-pub(super) fn pair(b: &mut Builder<'_>, id: NodeId, node: &Node, dtype: DType) -> Result<(), ExportError> {
+pub(super) fn pair(b: &mut Builder<'_>, id: NodeId, node: &Node) -> Result<(), ExportError> {
     let [scale, zero] = &b.graph.params(id)[..] else { return Ok(()) };
-    debug_assert_eq!(zero.dtype, dtype);
     let scale = initializer(b, node, scale)?;
     let zero = initializer(b, node, zero)?;
     let x = b.any(node.inputs[0]);

@@ -219,10 +219,11 @@ impl<'a> Converter<'a> {
             Op::Linear(linear) => Layer::Linear(linear),
             _ => return untranslated("it takes integers as weights"),
         };
-        let read = |i: usize| match key.get(i).and_then(|name| Some((*name, self.source.constants.get(name)?))) {
-            Some((name, Constant::Read(read))) => Some(read.integers(name)),
-            _ => None,
-        };
+        let read =
+            |i: usize| match key.get(i).and_then(|name| Some((*name, self.source.constants.get(name)?))) {
+                Some((name, Constant::Read(read))) => Some(read.integers(name)),
+                _ => None,
+            };
         let numbers = |role: &str| params.iter().find(|(r, _)| *r == role).map(|(_, t)| t);
         let (Some(weight), Some(found)) = (numbers("weight"), read(0).transpose()?) else {
             return untranslated("its bias is of integers and its weight is not");
@@ -235,8 +236,10 @@ impl<'a> Converter<'a> {
         else {
             return untranslated("its weight is not what one scale for each channel makes");
         };
-        let scale = |values: &[f32]| Tensor::new(count.clone(), values.to_vec()).map(|t| RawTensor::of_f32(&t));
-        let mut made = vec![("weight", Some(q)), ("weight.scale", scale(&found.scale)), ("weight.zero", Some(zero))];
+        let scale =
+            |values: &[f32]| Tensor::new(count.clone(), values.to_vec()).map(|t| RawTensor::of_f32(&t));
+        let mut made =
+            vec![("weight", Some(q)), ("weight.scale", scale(&found.scale)), ("weight.zero", Some(zero))];
         let mut integer_bias = true;
         match (numbers("bias"), read(1).transpose()?) {
             (None, _) => {}
@@ -260,7 +263,9 @@ impl<'a> Converter<'a> {
             }
         }
         let made: Option<Vec<(&str, RawTensor)>> = made.into_iter().map(|(r, t)| Some((r, t?))).collect();
-        let Some(made) = made else { return untranslated("its weight and its bias have scales of other sizes") };
+        let Some(made) = made else {
+            return untranslated("its weight and its bias have scales of other sizes");
+        };
         let op = Quantized { layer, dtype, per_channel, integer_bias };
         let identity = |name: &&str| match self.source.constants.get(name) {
             Some(constant) => format!("#{:x}", constant.identity()),
@@ -296,7 +301,8 @@ impl<'a> Converter<'a> {
 /// The integers of numbers, with a scale for all or for each of the first axis; `None` where they do not give these numbers.
 fn again(numbers: &Tensor<f32>, by: &Integers) -> Option<RawTensor> {
     let (least, greatest) = quantized_limits(by.value.dtype())?;
-    let channels = numbers.shape().first().copied().filter(|&c| by.scale.len() == 1 || by.scale.len() == c)?;
+    let channels =
+        numbers.shape().first().copied().filter(|&c| by.scale.len() == 1 || by.scale.len() == c)?;
     let each = (numbers.data().len() / channels.max(1)).max(1);
     let integer = |(i, x): (usize, &f32)| {
         let c = if by.scale.len() == 1 { 0 } else { i / each };

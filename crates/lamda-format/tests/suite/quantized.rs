@@ -84,7 +84,8 @@ fn forms_of_layers_come_back() {
                     (_, DType::I32) => (0..n).map(|i| i as f64 * 1e8 - 3.0).collect(),
                     _ => (0..n).map(|i| ((i * 37) % 251) as f64).collect(),
                 };
-                let tensor = lamda_ir::RawTensor::of_numbers(spec.dtype, spec.shape.clone(), &numbers).unwrap();
+                let tensor =
+                    lamda_ir::RawTensor::of_numbers(spec.dtype, spec.shape.clone(), &numbers).unwrap();
                 weights.insert_raw(Weights::name(&node.weights, spec.role), tensor);
             }
         }

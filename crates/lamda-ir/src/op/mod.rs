@@ -31,6 +31,7 @@ mod mat_mul;
 mod max_pool;
 mod opaque;
 mod opaque_infer;
+mod opaque_quantized;
 mod position;
 mod prelu;
 mod quantized;

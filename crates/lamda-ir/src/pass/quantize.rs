@@ -158,10 +158,8 @@ pub fn quantize(
     for (name, v) in graph.outputs() {
         maker.out.add_output(name.clone(), maker.values[v]);
     }
-    let map = NodeMap::new(graph, &maker.out, pairs).map_err(|_| QuantizeError::Op {
-        path: graph.name().to_owned(),
-        error: OpError::NotATensor,
-    })?;
+    let map = NodeMap::new(graph, &maker.out, pairs)
+        .map_err(|_| QuantizeError::Op { path: graph.name().to_owned(), error: OpError::NotATensor })?;
     Ok((maker.out, maker.weights, map))
 }
 
