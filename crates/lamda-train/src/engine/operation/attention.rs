@@ -8,7 +8,7 @@ use std::ops::Range;
 
 use lamda_ir::op;
 
-use super::{Call, INPUTS, Operation};
+use super::{Call, INPUTS, Operation, add_scaled, dot};
 
 /// A projection's weight and bias.
 pub(super) type Projection = (Range<usize>, Option<Range<usize>>);
@@ -220,19 +220,4 @@ impl Operation for Attend {
     fn scratch_len(&self) -> usize {
         2 * self.work_len() + self.others
     }
-}
-
-fn add_scaled(a: f32, x: &[f32], y: &mut [f32]) {
-    y.iter_mut().zip(x).for_each(|(y, x)| *y += a * x);
-}
-
-/// In eight lanes, so that the sum is a vector.
-fn dot(a: &[f32], b: &[f32]) -> f32 {
-    let mut lanes = [0.0f32; 8];
-    let (a8, b8) = (a.chunks_exact(8), b.chunks_exact(8));
-    let tail: f32 = a8.remainder().iter().zip(b8.remainder()).map(|(a, b)| a * b).sum();
-    for (a, b) in a8.zip(b8) {
-        lanes.iter_mut().zip(a.iter().zip(b)).for_each(|(lane, (a, b))| *lane += a * b);
-    }
-    lanes.iter().sum::<f32>() + tail
 }

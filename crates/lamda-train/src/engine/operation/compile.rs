@@ -10,6 +10,7 @@ use super::Operation;
 use super::attention::{Attend, Projection};
 use super::moves::Moves;
 use super::pointwise::{Function, LearnedSlopes, UnitLength};
+use super::recurrent::Recur;
 use super::row_norm::RowNorm;
 use super::rows::{InFront, Positions, Table};
 
@@ -93,6 +94,14 @@ pub(crate) fn compile(compiler: &mut Compiler<'_>, id: NodeId, shapes: &[Shape])
             });
             Box::new(Attend { op: *attention, steps: width, channels, others, from, projections, angles })
         }
+        (Op::Recurrent(recurrent), _) => Box::new(Recur {
+            op: *recurrent,
+            steps: width,
+            channels,
+            weight: compiler.claim(id, "weight", Order::Plain)?,
+            recurrent: compiler.claim(id, "recurrent", Order::Plain)?,
+            bias: compiler.claim(id, "bias", Order::Plain)?,
+        }),
         _ => return Ok(None),
     };
     Ok(Some(operation))

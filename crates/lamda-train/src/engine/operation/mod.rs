@@ -6,6 +6,7 @@ mod attention;
 mod compile;
 mod moves;
 mod pointwise;
+mod recurrent;
 mod row_norm;
 mod rows;
 
@@ -48,4 +49,20 @@ pub(crate) trait Operation: Debug + Send + Sync {
     fn scratch_len(&self) -> usize {
         0
     }
+}
+
+/// `y += a x`
+fn add_scaled(a: f32, x: &[f32], y: &mut [f32]) {
+    y.iter_mut().zip(x).for_each(|(y, x)| *y += a * x);
+}
+
+/// In eight lanes, so that the sum is a vector.
+fn dot(a: &[f32], b: &[f32]) -> f32 {
+    let mut lanes = [0.0f32; 8];
+    let (a8, b8) = (a.chunks_exact(8), b.chunks_exact(8));
+    let tail: f32 = a8.remainder().iter().zip(b8.remainder()).map(|(a, b)| a * b).sum();
+    for (a, b) in a8.zip(b8) {
+        lanes.iter_mut().zip(a.iter().zip(b)).for_each(|(lane, (a, b))| *lane += a * b);
+    }
+    lanes.iter().sum::<f32>() + tail
 }

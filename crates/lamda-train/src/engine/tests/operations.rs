@@ -1,9 +1,9 @@
 //! The operators that are one call each: normalisation by position, moves, rows, attention.
 
 use lamda_ir::op::{
-    Attention, AxisMean, ClassTokens, Crop, DepthToSpace, DropPath, Embedding, GroupNorm, InstanceNorm,
-    Interpolation, L2Norm, LayerNorm, PRelu, Pad, PadMode, Position, PositionKind, RmsNorm, Sizing,
-    SpaceToDepth, Take, Tokens, Transpose,
+    Attention, AxisMean, Cell, ClassTokens, Crop, DepthToSpace, DropPath, Embedding, GroupNorm, InstanceNorm,
+    Interpolation, L2Norm, LayerNorm, PRelu, Pad, PadMode, Position, PositionKind, Recurrent, RmsNorm,
+    Sizing, SpaceToDepth, Take, Tokens, Transpose,
 };
 
 use super::*;
@@ -61,16 +61,17 @@ fn moves_and_resampling() {
         Upsample { sizing: Sizing::Sizes(vec![7, 9]), mode: Interpolation::Nearest }.into(),
         Upsample { sizing: Sizing::Sizes(vec![7, 9]), mode: Interpolation::Linear }.into(),
         Upsample { sizing: Sizing::Factors(vec![2, 3]), mode: Interpolation::Corners }.into(),
-        Tokens::Both { patch: 2 }.into(),
+        Tokens::Both { patch: 1 }.into(),
+        Tokens::Width.into(),
     ];
     for op in ops {
         check(&format!("{op:?}"), &map().then(op.clone()).then(Activation::Tanh).then(Flatten).head());
     }
-    let rows = map().then(Tokens::Width).head();
+    let rows = map().then(Tokens::Both { patch: 2 }).head();
     let refused = Engine::new(&rows, &init_weights(&rows, 0), EngineOptions::default());
     assert!(
         matches!(refused, Err(TrainError::Unsupported { path, .. }) if path == "n2"),
-        "rows are no samples"
+        "parts of a sample are no samples"
     );
     check("take", &sequence().then(Take { index: -2 }).head());
     check("transpose", &sequence().then(Transpose { perm: vec![0, 2, 1] }).then(Flatten).head());
@@ -132,4 +133,17 @@ fn threads_do_not_change_an_encoder() {
         assert_eq!(one, train(&graph, threads, 9, 13), "{threads} threads");
     }
     assert_ne!(one.0, train(&graph, 1, 10, 13).0, "the seed decides what is dropped");
+}
+
+#[test]
+fn recurrent_layers_of_every_form() {
+    for cell in Cell::ALL {
+        for (bidirectional, last) in [(false, false), (false, true), (true, false), (true, true)] {
+            let form = Recurrent { cell, width: 3, bidirectional, last };
+            check(&format!("{form:?}"), &sequence().then(form).then(Flatten).head());
+        }
+        let signal = Net::new(Layout::Signal, &[3, 5]).conv(4, window(&[3], 1, 1, (1, 1)), 1);
+        let form = Recurrent { cell, width: 5, bidirectional: true, last: false };
+        check("signal", &signal.then(form).then(Flatten).head());
+    }
 }
