@@ -84,9 +84,9 @@ fn cholesky(n: usize, kernel: impl Fn(usize, usize) -> f64) -> Option<Vec<Vec<f6
     let mut rows: Vec<Vec<f64>> = Vec::with_capacity(n);
     for i in 0..n {
         let mut row: Vec<f64> = Vec::with_capacity(i + 1);
-        for j in 0..i {
-            let dot: f64 = row.iter().zip(&rows[j]).map(|(a, b)| a * b).sum();
-            row.push((kernel(i, j) - dot) / rows[j][j]);
+        for other in &rows {
+            let dot: f64 = row.iter().zip(other).map(|(a, b)| a * b).sum();
+            row.push((kernel(i, row.len()) - dot) / other[row.len()]);
         }
         let left = kernel(i, i) - row.iter().map(|v| v * v).sum::<f64>();
         if left <= 0.0 {
