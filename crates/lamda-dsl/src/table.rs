@@ -105,6 +105,7 @@ pub(crate) enum Make {
     Leaky,
     Elu,
     PRelu,
+    Quant,
     Clip,
     Softmax,
     LogSoftmax,
@@ -147,6 +148,10 @@ const S: ArgSpec = arg("s", ArgKind::Size, ArgDefault::Number(1.0));
 const P: ArgSpec = arg("p", ArgKind::Pad, ArgDefault::Word("same"));
 const D: ArgSpec = arg("d", ArgKind::Size, ArgDefault::Number(1.0));
 const BIAS: ArgSpec = arg("bias", ArgKind::AutoFlag, ArgDefault::Word("auto"));
+/// Whether the weights are of eight bits, with which scales and which bias.
+const Q: ArgSpec = arg("q", ArgKind::Word(&["i8", "u8"]), ArgDefault::Absent);
+const SCALES: ArgSpec = arg("scales", ArgKind::Word(&["channel", "tensor"]), ArgDefault::Absent);
+const QBIAS: ArgSpec = arg("qbias", ArgKind::Word(&["i32", "f32"]), ArgDefault::Absent);
 const EPS: ArgSpec = arg("eps", ArgKind::Number, ArgDefault::Number(1e-5));
 const AXIS: ArgSpec = arg("axis", ArgKind::Word(&["c", "h", "w", "t", "d"]), ArgDefault::Word("c"));
 const POOL_K: ArgSpec = arg("k", ArgKind::Size, ArgDefault::Required);
@@ -189,6 +194,9 @@ pub static OPERATORS: &[OpSpec] = &[
             D,
             arg("g", COUNT, ArgDefault::Number(1.0)),
             BIAS,
+            Q,
+            SCALES,
+            QBIAS,
         ],
         help: "bias=auto: none when bn comes next",
         ..row("conv", Make::Conv)
@@ -203,6 +211,9 @@ pub static OPERATORS: &[OpSpec] = &[
             D,
             arg("m", COUNT, ArgDefault::Number(1.0)),
             BIAS,
+            Q,
+            SCALES,
+            QBIAS,
         ],
         help: "no width; m maps per channel",
         ..row("dwconv", Make::Depthwise)
@@ -225,7 +236,7 @@ pub static OPERATORS: &[OpSpec] = &[
     OpSpec {
         aliases: &["dense", "fc"],
         plain: Some(arg("c", COUNT, ArgDefault::Required)),
-        named: &[BIAS],
+        named: &[BIAS, Q, SCALES, QBIAS],
         help: "flattens a map or signal; works on each token of a sequence",
         ..row("linear", Make::Linear)
     },
@@ -370,6 +381,11 @@ pub static OPERATORS: &[OpSpec] = &[
         ],
         help: "squeeze and excitation, w its narrow width",
         ..row("se", Make::SqueezeExcite)
+    },
+    OpSpec {
+        plain: Some(arg("type", ArgKind::Word(&["i8", "u8"]), ArgDefault::Word("i8"))),
+        help: "on the grid of an integer; conv 8 q=i8: its weights too",
+        ..row("quant", Make::Quant)
     },
     row("flatten", Make::Flatten),
     OpSpec { plain: Some(arg("g", COUNT, ArgDefault::Required)), ..beside("shuffle", Make::Shuffle) },

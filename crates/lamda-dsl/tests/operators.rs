@@ -81,6 +81,14 @@ fn statements_come_back_as_written() {
         assert_eq!(raised(input, statement), statement);
     }
     for (input, statement) in [
+        (MAP, "quant"),
+        (VECTOR, "quant u8"),
+        (MAP, "conv 8 k=3 q=i8"),
+        (SEQUENCE, "conv 8 k=3 g=4 bias=false q=u8 scales=tensor"),
+        (SIGNAL, "dwconv q=i8 qbias=f32"),
+        (MAP, "linear 5 q=i8"),
+        (VECTOR, "linear 5 bias=false q=u8"),
+        (MAP, "conv 8 q=i8; bn"),
         (MAP, "upsample 2"),
         (MAP, "upsample 2x3 mode=linear"),
         (MAP, "upsample size=7"),
@@ -126,6 +134,11 @@ fn other_spellings_come_back_canonical() {
 fn faults_are_named() {
     for (input, statement, message) in [
         (MAP, "clip", "without a limit"),
+        (MAP, "conv 8 q=i4", "i4"),
+        (MAP, "conv 8 qbias=f32", "of weights that are quantised"),
+        (MAP, "linear 8 scales=tensor", "of weights that are quantised"),
+        (MAP, "cast f16; quant", "takes f32"),
+        (MAP, "quant i32", "i32"),
         (MAP, "clip min=2 max=1", "limits from 2 to 1"),
         (MAP, "upsample", "needs `f`"),
         (MAP, "upsample 2 size=9", "a factor and a size"),

@@ -62,7 +62,7 @@ fn node_cost<'g>(graph: &'g Graph, id: NodeId, counted: &mut HashSet<&'g str>) -
     };
     let values: Option<u64> =
         node.inputs.iter().chain(&node.outputs).map(|v| value_bytes(graph, v.index())).sum();
-    let weights = specs.iter().map(|s| s.elements() * 4).sum::<u64>();
+    let weights = specs.iter().map(|s| s.elements() * s.dtype.bytes().unwrap_or(4)).sum::<u64>();
     NodeCost { params: if owned { params } else { 0 }, macs, bytes: values.map(|v| v + weights) }
 }
 

@@ -33,7 +33,7 @@ pub use exec::{Context, ExecError, Mode, execute, execute_all};
 pub use graph::{Graph, Node, NodeId, Value, ValueId};
 pub use hash::{Digest, GraphHash, canonical_order, structural_hash};
 pub use op::{Op, OpError, Operator};
-pub use pass::fold_batch_norm;
+pub use pass::{QuantizeError, QuantizeOptions, Ranges, calibrate, fold_batch_norm, quantize};
 pub use patch::{NodeMap, NodeMapError, Patch, PatchError};
 pub use raw::RawTensor;
 pub use tensor::Tensor;

@@ -2,7 +2,7 @@
 //! time.
 //!
 //! `model.onnx`, `model.lamda`, `model.safetensors`, `test_vectors.json` (inputs with the outputs that any
-//! runtime must give), `README.md` (model card), `report.html`, `manifest.json`.
+//! runtime must give), `preprocessing.json` (what stands before the model's input), `README.md` (model card), `report.html`, `manifest.json`.
 
 use crate::controller::{Ended, Winner, record_from_json};
 use crate::gate::Limit;
@@ -57,6 +57,9 @@ pub enum BundleError {
     /// The reference execution failed.
     #[error(transparent)]
     Execution(#[from] lamda_ir::ExecError),
+    /// A sample can no longer be read.
+    #[error(transparent)]
+    Sample(#[from] lamda_train::SampleError),
     /// The weights cannot be written.
     #[error(transparent)]
     Weights(#[from] lamda_format::WeightsFileError),
@@ -223,6 +226,7 @@ pub fn files(
             name: "test_vectors.json",
             bytes: test_vectors(graph, weights, cx.task)?.into_bytes(),
         });
+        files.push(File { name: "preprocessing.json", bytes: preprocessing(cx.task).into_bytes() });
     }
     if let Some(card) = report::model_card(&data) {
         files.push(File { name: "README.md", bytes: card.into_bytes() });
@@ -284,14 +288,26 @@ fn ended_of(storage: &Storage, study: StudyId) -> Result<Ended, StorageError> {
 fn test_vectors(graph: &Graph, weights: &Weights, task: &Task) -> Result<String, BundleError> {
     let count = TEST_VECTORS.min(task.validation.len());
     let shape = task.input.sizes(count).unwrap_or_default();
-    let size = task.validation.inputs.len() / task.validation.len().max(1);
-    let values: Vec<f64> = task.validation.inputs[..count * size].iter().map(|&v| f64::from(v)).collect();
+    let values: Vec<f64> = task.validation.read_range(0..count)?.into_iter().map(f64::from).collect();
     let inputs = Tensor::new(shape.clone(), values.clone()).ok_or(lamda_ir::ExecError::Shape)?;
     let outputs = execute(graph, weights, Mode::Inference, &[inputs])?;
     let outputs: Vec<Value> =
         outputs.iter().map(|t| serde_json::json!({ "shape": t.shape(), "values": t.data() })).collect();
     let inputs = [serde_json::json!({ "shape": shape, "values": values })];
     Ok(serde_json::json!({ "schema": 1, "inputs": inputs, "outputs": outputs }).to_string())
+}
+
+/// How the model's input is made from the task's data, and what its outputs stand for, `schema: 1`.
+fn preprocessing(task: &Task) -> String {
+    serde_json::json!({
+        "schema": 1,
+        "task": task.name,
+        "kind": task.kind.word(),
+        "input": task.input.to_string(),
+        "preprocessing": task.preprocessing,
+        "classes": task.classes,
+    })
+    .to_string()
 }
 
 /// The model's text with what each line costs behind it.

@@ -7,7 +7,7 @@ use serde_json::json;
 /// A request for a network.
 #[derive(Clone, Debug, PartialEq)]
 pub struct DesignSpec {
-    /// The task's name.
+    /// The task's name, or the whole path of its folder or file.
     pub task: String,
     /// The device's name.
     pub device: String,
@@ -84,6 +84,13 @@ impl DesignSpec {
     /// The name of the study when none is given: what was asked, and a part of its hash.
     pub fn default_name(&self) -> String {
         let hash = self.record().hash();
-        format!("{}-{}-{}", self.task, self.device, &hash[..8])
+        format!("{}-{}-{}", self.task_word(), self.device, &hash[..8])
+    }
+
+    /// The last part of the task's path that says something.
+    fn task_word(&self) -> &str {
+        let path = self.task.strip_suffix("task.toml").unwrap_or(&self.task);
+        let last = path.trim_end_matches(['/', '\\']).rsplit(['/', '\\']).next().unwrap_or(path);
+        last.strip_suffix(".toml").unwrap_or(last)
     }
 }

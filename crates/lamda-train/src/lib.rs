@@ -2,8 +2,9 @@
 //!
 //! [`Engine`] compiles a graph once and then takes batches; [`kernel`] holds the operators, forward and backward, on raw
 //! slices; [`optim`], [`loss`] and [`schedule`] are what PyTorch's users expect. The engine reads nothing and writes
-//! nothing but memory.
+//! nothing but memory; a [`Task`] reads its data.
 
+mod augment;
 mod batches;
 mod engine;
 pub mod kernel;
@@ -15,6 +16,6 @@ mod task;
 mod train;
 
 pub use engine::{Engine, EngineOptions, PARTS, StepReport, TrainError};
-pub use recipe::{Augmentation, Recipe};
-pub use task::{Split, Task, UnknownTask};
+pub use recipe::{Augmentation, Fill, Recipe};
+pub use task::{Fault, Kind, SampleError, Split, Task, TaskError, UnknownTask};
 pub use train::{Control, Epoch, Hooks, TrainOptions, Trained, evaluate, train};

@@ -17,13 +17,40 @@ pub struct Recipe {
     pub augmentation: Augmentation,
 }
 
-/// Random changes of each sample, drawn anew every epoch. Zeros change nothing.
+/// Random changes of each sample, drawn anew every epoch. Zeros change nothing. The innermost axis of a map or signal is
+/// called time where it is one.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Augmentation {
-    /// The most positions that a sample is moved along each spatial axis, zeros filling in.
+    /// The most positions that a sample is moved along each spatial axis.
     pub shift: usize,
+    /// The most positions that it is moved along the innermost axis alone.
+    pub time_shift: usize,
     /// The most by which all values of a sample are scaled, as a share.
     pub scale: f32,
+    /// Half of the samples are mirrored along the innermost axis.
+    pub flip: bool,
+    /// The most by which it is enlarged or shrunk about its middle along all axes, as a share; linear interpolation.
+    pub zoom: f32,
+    /// The same along the innermost axis alone.
+    pub warp: f32,
+    /// The most standard deviation of Gaussian noise.
+    pub noise: f32,
+    /// The most positions of the innermost axis that are set to 0 in one strip (SpecAugment; Park and others, 2019).
+    pub mask_time: usize,
+    /// The same of the axis before it.
+    pub mask_frequency: usize,
+    /// What comes in from outside.
+    pub fill: Fill,
+}
+
+/// What stands beyond the edges of a sample.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Fill {
+    /// Zeros.
+    #[default]
+    Zero,
+    /// The nearest value of the sample.
+    Edge,
 }
 
 impl Recipe {

@@ -2,14 +2,17 @@
 //!
 //! Seed, network, data and recipe decide the weights, for any number of threads.
 
-use crate::batches::Batches;
+use crate::batches::{Batch, Batches};
 use crate::engine::{Engine, EngineOptions, TrainError};
 use crate::loss::CrossEntropy;
 use crate::optim::AdamW;
 use crate::recipe::Recipe;
 use crate::schedule::OneCycle;
-use crate::task::{Split, Task};
+use crate::task::{Kind, Split, Task};
 use lamda_ir::{Dim, Graph, Layout, TensorType, Weights};
+
+/// Samples that are read at once for a score.
+const SCORED: usize = 1024;
 
 /// One finished epoch.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -69,6 +72,10 @@ pub fn train(
     options: TrainOptions,
     hooks: &mut Hooks<'_>,
 ) -> Result<Trained, TrainError> {
+    if task.kind != Kind::Classification {
+        let what = format!("{} has no loss here yet; classification does", task.kind.word());
+        return Err(TrainError::Unsupported { path: task.name.clone(), what });
+    }
     let batch = recipe.batch.min(task.train.len()).max(1);
     let engine_options = EngineOptions {
         batch,
@@ -82,18 +89,42 @@ pub fn train(
     let steps = task.train.len() / batch;
     let schedule = OneCycle::new(recipe.max_lr, recipe.epochs * steps);
     let spatial = movable(&task.input);
-    let size = task.train.inputs.len() / task.train.len().max(1);
-    let (mut inputs, mut labels) = (vec![0.0; batch * size], vec![0; batch]);
+    let mut current = Batch::new(batch, task.train.sample_len());
+    let mut next = current.clone();
+    // Decoding goes on beside the step; what only copies is not worth a thread.
+    let beside = task.train.decodes() && options.threads > 1;
+    let readers = if beside { options.threads } else { 1 };
     let mut curve = Vec::new();
     for epoch in 0..recipe.epochs {
-        let mut batches = Batches::new(&task.train, &spatial, recipe.augmentation, options.seed, epoch);
+        let batches = Batches::new(&task.train, &spatial, recipe.augmentation, options.seed, epoch);
         let mut loss = 0.0;
         for step in 0..steps {
-            batches.fill(&mut inputs, &mut labels);
             let lr = schedule.at(epoch * steps + step);
-            let mut report = None;
-            (hooks.step)(&mut || report = Some(engine.train_step(&inputs, &labels, lr)));
+            let (mut report, mut read) = (None, Ok(()));
+            // All work is inside the step, so that none of it disturbs a measurement.
+            (hooks.step)(&mut || {
+                if step == 0 || !beside {
+                    read = batches.fill(step, &mut current, readers);
+                }
+                if read.is_err() {
+                    return;
+                }
+                report = Some(if beside && step + 1 < steps {
+                    std::thread::scope(|scope| {
+                        let reader = scope.spawn(|| batches.fill(step + 1, &mut next, readers));
+                        let report = engine.train_step(&current.inputs, &current.labels, lr);
+                        read = reader.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+                        report
+                    })
+                } else {
+                    engine.train_step(&current.inputs, &current.labels, lr)
+                });
+            });
+            read?;
             loss += report.transpose()?.map_or(f64::NAN, |r| r.loss);
+            if beside {
+                std::mem::swap(&mut current, &mut next);
+            }
         }
         loss /= steps.max(1) as f64;
         if !loss.is_finite() {
@@ -146,12 +177,19 @@ fn score(
     split: &Split,
     around: &mut dyn FnMut(&mut dyn FnMut()),
 ) -> Result<f64, TrainError> {
-    let mut logits = Ok(Vec::new());
-    around(&mut || logits = engine.infer(&split.inputs));
-    let logits = logits?;
     let best = |row: &[f32]| (0..row.len()).max_by(|&a, &b| row[a].total_cmp(&row[b]));
-    let rows = logits.chunks_exact(engine.classes()).zip(&split.labels);
-    let right = rows.filter(|(row, label)| best(row) == Some(**label as usize)).count();
+    let mut right = 0;
+    for first in (0..split.len()).step_by(SCORED) {
+        let range = first..(first + SCORED).min(split.len());
+        let mut logits = Ok(Vec::new());
+        around(&mut || {
+            let inputs = split.read_range(range.clone()).map_err(TrainError::from);
+            logits = inputs.and_then(|inputs| engine.infer(&inputs));
+        });
+        let logits = logits?;
+        let rows = logits.chunks_exact(engine.classes()).zip(&split.labels[range]);
+        right += rows.filter(|(row, label)| best(row) == Some(**label as usize)).count();
+    }
     Ok(right as f64 / split.len().max(1) as f64)
 }
 

@@ -266,9 +266,9 @@ pub enum Device {
 pub enum Task {
     /// The tasks that exist.
     List,
-    /// One task: data, classes, reference network.
+    /// One task: kind, classes, shapes, a few samples, reference network.
     Show {
-        /// Its name.
+        /// Its name, or a folder, a file or a `task.toml`.
         name: String,
     },
 }

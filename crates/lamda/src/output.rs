@@ -106,6 +106,9 @@ fn hint(error: &(dyn std::error::Error + 'static)) -> Option<String> {
     if let Some(latency) = error.downcast_ref::<lamda_latency::LatencyError>() {
         return latency.hint().map(str::to_owned);
     }
+    if let Some(task) = error.downcast_ref::<lamda_train::TaskError>() {
+        return task.hint().map(str::to_owned);
+    }
     match error.downcast_ref() {
         Some(OpenError::Storage(storage)) => return storage.hint(),
         Some(OpenError::Unknown { .. }) => {

@@ -329,6 +329,25 @@ impl<'m> Expander<'m> {
                 }
             }
             Value::Tuple(values) => match &values[..] {
+                [Value::Expr(Expr::Name(word)), Value::Expr(Expr::Number(len))]
+                    if matches!(&*word.text, "ints" | "floats" | "strings") =>
+                {
+                    if *len > MAX_ELEMENTS as f64 {
+                        self.refuse(
+                            Code::Expansion,
+                            at,
+                            "a list of more than 2^31 elements",
+                            "make it smaller",
+                        );
+                        return None;
+                    }
+                    let dtype = match &*word.text {
+                        "ints" => DType::I64,
+                        "floats" => DType::F32,
+                        _ => DType::String,
+                    };
+                    Attribute::Stored { dtype, len: *len as usize }
+                }
                 [Value::Expr(Expr::Name(word)), Value::Text(digits)] if word.text == "int" => {
                     Attribute::Int(digits.parse().ok().or_else(|| self.no_literal(at))?)
                 }

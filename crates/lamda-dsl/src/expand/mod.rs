@@ -13,6 +13,7 @@ mod joins;
 mod moves;
 mod norms;
 mod operators;
+mod quantized;
 mod resample;
 mod reuse;
 mod run;

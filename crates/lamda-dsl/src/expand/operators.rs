@@ -7,8 +7,8 @@ use super::{Expander, MAX_ELEMENTS, MAX_NODES, MAX_WIDTH, Origin};
 use crate::syntax::{At, Call};
 use crate::table::{Make, OpSpec};
 use lamda_ir::op::{
-    Activation, AvgPool, ChannelShuffle, ChannelSlice, Conv, DropPath, Dropout, Flatten, GlobalPool, Linear,
-    MaxPool, Op, PRelu, Softmax,
+    Activation, AvgPool, ChannelShuffle, ChannelSlice, Conv, DropPath, Dropout, Flatten, GlobalPool, Layer,
+    Linear, MaxPool, Op, PRelu, Softmax,
 };
 use lamda_ir::{Code, Diagnostic, Dim, Layout, OpError, TensorType, ValueType};
 
@@ -170,13 +170,9 @@ impl<'m> Expander<'m> {
         };
         let layout = self.tensor_of(value).map(|t| t.layout);
         if layout == Some(Layout::Vector) && !depthwise && self.is_pointwise(given) {
-            return self.emit(
-                step,
-                op.name,
-                Linear { out_channels, bias: bias.unwrap_or(true) },
-                &[value],
-                expect,
-            );
+            let linear = Linear { out_channels, bias: bias.unwrap_or(true) };
+            let linear = self.weights_of(given, Layer::Linear(linear));
+            return self.emit(step, op.name, linear, &[value], expect);
         }
         let window = if matches!(layout, Some(Layout::Map | Layout::Signal | Layout::Sequence)) {
             match self.window(given, op, value, step) {
@@ -187,6 +183,7 @@ impl<'m> Expander<'m> {
             lamda_ir::op::Window::new(Vec::new())
         };
         let conv = Conv { out_channels, window, groups: groups.unwrap_or(1), bias: bias.unwrap_or(true) };
+        let conv = self.weights_of(given, Layer::Conv(conv));
         self.emit(step, op.name, conv, &[value], expect)
     }
 
@@ -265,7 +262,9 @@ impl<'m> Expander<'m> {
             auto_bias: bias.is_none(),
         };
         let out_channels = width.or_else(|| self.tensor_of(from).and_then(|t| t.channels())).unwrap_or(1);
-        self.emit(step, op.name, Linear { out_channels, bias: bias.unwrap_or(true) }, &[from], expect)
+        let linear =
+            self.weights_of(given, Layer::Linear(Linear { out_channels, bias: bias.unwrap_or(true) }));
+        self.emit(step, op.name, linear, &[from], expect)
     }
 
     fn pool(&mut self, op: &'static OpSpec, given: &Given, scope: Scope, value: ValId) -> ValId {
@@ -308,6 +307,7 @@ impl<'m> Expander<'m> {
             }
             Make::Dropout => self.real(given, op, "p").map(|p| Dropout { p }.into()),
             Make::DropPath => self.real(given, op, "p").map(|p| DropPath { p }.into()),
+            Make::Quant => Some(self.quant(given).into()),
             Make::Shuffle => self.count(given, op, "g").map(|groups| ChannelShuffle { groups }.into()),
             Make::Part => self.part(given, op, value, step).map(Op::from),
             Make::Clip => self.clip(op, given).map(Op::from),

@@ -315,6 +315,7 @@ fn settle(nodes: &mut [Pending<'_>], normalised: &[bool], readers: &[u32]) {
             Op::Conv(conv) if node.auto_bias => conv.bias = !without,
             Op::ConvTranspose(conv) if node.auto_bias => conv.bias = !without,
             Op::Linear(linear) if node.auto_bias => linear.bias = !without,
+            Op::Quantized(op) if node.auto_bias => op.layer.set_bias(!without),
             _ => {}
         }
         node.subgraphs.iter_mut().for_each(|inner| settle(&mut inner.nodes, normalised, readers));

@@ -59,6 +59,7 @@ fn literals(g: &mut Grammar) {
     let raw = [
         seq([text("int"), comma(), rule("string")]),
         seq([text("ints"), comma(), strings()]),
+        seq([words(["ints", "floats", "strings"]), comma(), rule("count")]),
         seq([text("bytes"), comma(), one_of([rule("string"), strings()])]),
         seq([text("message"), comma(), rule("count"), comma(), rule("string")]),
     ];

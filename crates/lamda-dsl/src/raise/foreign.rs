@@ -293,6 +293,14 @@ fn attribute(value: &Attribute) -> Value {
             Some(texts) => list(texts.into_iter().map(Value::Text).collect(), "strings"),
             None => bytes(Value::List(strings.iter().map(|s| Value::Text(hex(s))).collect())),
         },
+        Attribute::Stored { dtype, len } => {
+            let word = match dtype {
+                DType::F32 => "floats",
+                DType::String => "strings",
+                _ => "ints",
+            };
+            Value::Tuple(vec![Value::name(word), (*len).into()])
+        }
         Attribute::Tensor(t) => match elements(t) {
             Some(elements) => typed(t, Value::List(elements)),
             None => typed(t, Value::Text(hex(t.bytes()))),

@@ -9,6 +9,7 @@ mod foreign;
 mod moves;
 mod operators;
 mod projection;
+mod quantized;
 mod rim;
 mod sequence;
 mod shared;
@@ -395,7 +396,9 @@ impl Raiser<'_> {
     /// A linear layer flattens a map or a signal by itself.
     fn absorb_flatten(&self, id: NodeId, stmts: &mut Vec<Stmt>) {
         let node = self.graph.node(id);
-        let Op::Linear(_) = node.op else { return };
+        if !quantized::is_linear(&node.op) {
+            return;
+        }
         let Some(before) = self.graph.value(node.inputs[0]).producer else { return };
         let flat = self.graph.node(before);
         let layout = self.graph.tensor_type(flat.inputs[0]).map(|t| t.layout);

@@ -22,6 +22,7 @@ pub(super) fn statement(graph: &Graph, id: NodeId) -> Result<Stmt, RaiseError> {
             let call = Call::new("linear").arg(Arg::plain(*out_channels));
             with_bias(graph, node, *bias, call)
         }
+        Op::Quant(_) | Op::Quantized(_) => super::quantized::call(graph, node, input).ok_or_else(refused)?,
         Op::MaxPool(pool) => pooling("maxpool", &pool.window, input),
         Op::AvgPool(pool) => {
             let call = pooling("avgpool", &pool.window, input);
@@ -129,7 +130,7 @@ pub(super) fn part(start: usize, len: usize, channels: Option<usize>) -> Call {
     }
 }
 
-fn convolution(graph: &Graph, node: &Node, conv: &Conv, input: &TensorType) -> Call {
+pub(super) fn convolution(graph: &Graph, node: &Node, conv: &Conv, input: &TensorType) -> Call {
     let c = input.channels().unwrap_or(0);
     let depthwise = conv.is_depthwise(c) && conv.out_channels.is_multiple_of(c);
     let (mut call, k) = if depthwise {
@@ -188,7 +189,7 @@ fn resampling(upsample: &Upsample) -> Call {
 }
 
 /// `bias=` where it is not what `auto` gives.
-fn with_bias(graph: &Graph, node: &Node, bias: bool, call: Call) -> Call {
+pub(super) fn with_bias(graph: &Graph, node: &Node, bias: bool, call: Call) -> Call {
     let made = node.outputs[0];
     let mut readers = graph.consumers(made);
     let normalised = readers

@@ -68,6 +68,7 @@ fn has_bias(op: &Op) -> bool {
     match op {
         Op::Conv(conv) => conv.bias,
         Op::Linear(linear) => linear.bias,
+        Op::Quantized(op) => op.layer.has_bias(),
         _ => false,
     }
 }

@@ -58,7 +58,9 @@ fn attribute() -> BoxedStrategy<Value> {
         tuple("ints", strings()),
         tuple("bytes", prop_oneof![quoted(), strings()].boxed()),
     ];
-    prop_oneof![3 => operand(), 1 => words, 1 => typed(), 1 => raw].boxed()
+    let stored = (select(vec!["ints", "floats", "strings"]), 17usize..5000);
+    let stored = stored.prop_map(|(word, n)| Value::Tuple(vec![Value::name(word), n.into()]));
+    prop_oneof![3 => operand(), 1 => words, 1 => typed(), 1 => raw, 1 => stored].boxed()
 }
 
 fn type_of(axes: Axes, word: &str, dims: Vec<Size>, of: Option<TypeNote>) -> TypeNote {

@@ -71,6 +71,8 @@ pub(super) struct Builder<'a> {
     node_names: HashSet<String>,
     /// Names of outputs that the values which are one may take.
     outputs: HashMap<ValueId, String>,
+    /// Values that are read from weights of integers, by weight and shape.
+    pub(super) read: HashMap<(String, Vec<usize>), String>,
     /// Initialisers by weight and shape.
     params: HashMap<(String, Vec<i64>), String>,
     /// Initialisers of constants by type, shape and bytes.
@@ -127,6 +129,7 @@ impl<'a> Builder<'a> {
             node_names: inputs.iter().cloned().chain(paths).collect(),
             wanted: wanted_ranks(graph),
             params: HashMap::new(),
+            read: HashMap::new(),
             constants: HashMap::new(),
             nodes: Vec::new(),
             initializers: Vec::new(),
@@ -352,7 +355,7 @@ impl<'a> Builder<'a> {
 
     /// The initialisers of a node's weights, in the operator's order.
     pub(super) fn params(&mut self, id: NodeId) -> Result<Vec<String>, ExportError> {
-        let specs = self.graph.params(id);
+        let specs = self.specs(id);
         specs.iter().map(|spec| self.param(id, spec, &spec.shape)).collect()
     }
 
@@ -363,6 +366,9 @@ impl<'a> Builder<'a> {
         spec: &ParamSpec,
         shape: &[usize],
     ) -> Result<String, ExportError> {
+        if let Some(read) = self.integers(id, spec, shape, false)? {
+            return Ok(read);
+        }
         let path = &self.graph.node(id).weights;
         let data = self.weights.get(path, spec)?.data();
         Ok(self.weight(path, Weights::name(path, spec.role), shape, data))
@@ -370,6 +376,11 @@ impl<'a> Builder<'a> {
 
     /// The weight `[out, in]` of a linear layer as `[in, out]`, for MatMul.
     pub(super) fn transposed(&mut self, id: NodeId, spec: &ParamSpec) -> Result<String, ExportError> {
+        if let [rows, columns] = spec.shape[..]
+            && let Some(read) = self.integers(id, spec, &[columns, rows], true)?
+        {
+            return Ok(read);
+        }
         let path = &self.graph.node(id).weights;
         let tensor = self.weights.get(path, spec)?;
         let (rows, columns) = (tensor.shape()[0], tensor.shape()[1]);
@@ -408,7 +419,13 @@ impl<'a> Builder<'a> {
 
     /// An initialiser for a tensor of the weights under `path`, made once: in this graph, or for all that read it. It has
     /// the path of the node that is nothing but the tensor, if there is one, or the tensor's name.
-    fn tensor(&mut self, path: &str, key: String, owner: Option<&Node>, tensor: &RawTensor) -> String {
+    pub(super) fn tensor(
+        &mut self,
+        path: &str,
+        key: String,
+        owner: Option<&Node>,
+        tensor: &RawTensor,
+    ) -> String {
         let key = (key, tensor.shape().iter().map(|&n| n as i64).collect());
         let common = self.shared.users.get(path).is_some_and(|&n| n > 1);
         let known = if common { &self.shared.params } else { &self.params };

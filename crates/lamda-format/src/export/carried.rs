@@ -7,7 +7,7 @@ use crate::onnx_types::value_info;
 use crate::proto::attribute_proto::AttributeType;
 use crate::proto::{AttributeProto, GraphProto, NodeProto};
 use lamda_ir::op::{Attribute, Opaque, Subgraph};
-use lamda_ir::{Node, NodeId, Op, ValueType};
+use lamda_ir::{DType, Init, Node, NodeId, Op, ParamSpec, ValueType};
 use prost::Message;
 
 /// Writes a carried operator.
@@ -15,7 +15,10 @@ pub(super) fn opaque(b: &mut Builder<'_>, node: &Node, op: &Opaque) -> Result<()
     let names: Vec<String> = node.inputs.iter().map(|v| b.plain(*v)).collect();
     let mut attribute = Vec::with_capacity(op.attributes.len());
     for (name, value) in &op.attributes {
-        attribute.push(carried_attribute(b, node, &names, name, value)?);
+        attribute.push(match value {
+            Attribute::Stored { dtype, len } => stored(b, node, op, name, (*dtype, *len))?,
+            _ => carried_attribute(b, node, &names, name, value)?,
+        });
     }
     let outputs = b.targets(node);
     // Where only carried operators read a value, whoever reads the file needs no type that was not declared.
@@ -38,6 +41,35 @@ pub(super) fn opaque(b: &mut Builder<'_>, node: &Node, op: &Opaque) -> Result<()
         ..Default::default()
     });
     Ok(())
+}
+
+/// A list whose elements are a weight.
+fn stored(
+    b: &Builder<'_>,
+    node: &Node,
+    op: &Opaque,
+    name: &str,
+    (dtype, len): (DType, usize),
+) -> Result<AttributeProto, ExportError> {
+    let fault = || ExportError::Attribute { path: node.path.clone(), name: name.to_owned() };
+    let role = op.stored_role(name).ok_or_else(fault)?;
+    let spec = ParamSpec { dtype, ..ParamSpec::statistic(role, vec![len], Init::Constant(0.0)) };
+    let of = |kind: AttributeType| AttributeProto {
+        name: Some(name.to_owned()),
+        r#type: Some(kind as i32),
+        ..Default::default()
+    };
+    if dtype == DType::F32 {
+        let floats = b.weights.get(&node.weights, &spec)?.data().to_vec();
+        return Ok(AttributeProto { floats, ..of(AttributeType::Floats) });
+    }
+    let raw = b.weights.get_raw(&node.weights, &spec)?;
+    if let Some(strings) = raw.strings() {
+        let strings = strings.into_iter().map(<[u8]>::to_vec).collect();
+        return Ok(AttributeProto { strings, ..of(AttributeType::Strings) });
+    }
+    let ints = raw.integers().ok_or_else(fault)?;
+    Ok(AttributeProto { ints, ..of(AttributeType::Ints) })
 }
 
 /// Whether a node, or one inside it, may be more than carried.
@@ -74,6 +106,8 @@ fn carried_attribute(
         Attribute::Ints(ints) => AttributeProto { ints: ints.clone(), ..of(AttributeType::Ints) },
         Attribute::Floats(floats) => AttributeProto { floats: floats.clone(), ..of(AttributeType::Floats) },
         Attribute::Strings(s) => AttributeProto { strings: s.clone(), ..of(AttributeType::Strings) },
+        // Written by `stored`.
+        Attribute::Stored { .. } => of(AttributeType::Undefined),
         Attribute::Tensor(t) => AttributeProto { t: Some(tensor_proto("", t)), ..of(AttributeType::Tensor) },
         Attribute::Graph(sub) => {
             AttributeProto { g: Some(subgraph(b, node, inputs, name, sub)?), ..of(AttributeType::Graph) }

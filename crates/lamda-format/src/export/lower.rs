@@ -6,6 +6,7 @@ use super::builder::{Builder, float, int, ints};
 use super::carried::opaque;
 use super::norms;
 use super::positions::{conv_transpose, over_positions};
+use super::quantized;
 use super::resample::upsample;
 use super::sequence;
 use crate::proto::AttributeProto;
@@ -108,6 +109,12 @@ fn lower_node(b: &mut Builder<'_>, id: NodeId, node: &Node) -> Result<(), Export
             finish(b, node, "Flatten", &inputs, vec![int("axis", 1)]);
         }
         Op::Softmax(op) => softmax(b, node, ty, op),
+        Op::Quant(_) => quantized::pair(b, id, node)?,
+        // As its layer: the builder reads the weights.
+        Op::Quantized(op) => {
+            let layer = Node { op: op.layer.op(), ..node.clone() };
+            lower_node(b, id, &layer)?;
+        }
         Op::PRelu(_) => {
             let mut inputs = vec![b.plain(x)];
             let specs = graph.params(id);
@@ -311,7 +318,7 @@ fn batch_norm(
 
 /// Gemm for a vector, a 1x1 convolution for one in the form of a map, MatMul and Add for a sequence.
 fn linear(b: &mut Builder<'_>, id: NodeId, node: &Node, ty: &TensorType) -> Result<(), ExportError> {
-    let specs = b.graph.params(id);
+    let specs = b.specs(id);
     let Some(weight) = specs.first() else { return Ok(()) };
     if ty.layout == Layout::Sequence {
         let x = b.plain(node.inputs[0]);

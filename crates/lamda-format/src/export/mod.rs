@@ -17,6 +17,7 @@ mod lower;
 mod moves;
 mod norms;
 mod positions;
+mod quantized;
 mod resample;
 mod sequence;
 mod version;

@@ -23,6 +23,10 @@ pub(crate) fn since(op: &Op, inputs: &[&TensorType]) -> i64 {
         Op::AvgPool(pool) if dilated(&pool.window) => 19,
         Op::MaxPool(pool) if dilated(&pool.window) => 10,
         Op::Activation(Activation::Gelu | Activation::Erf | Activation::Sign) => 9,
+        // DequantizeLinear, and its axis.
+        Op::Quant(_) => 10,
+        Op::Quantized(op) if op.per_channel => 13,
+        Op::Quantized(_) => 10,
         Op::Activation(Activation::Round) => 11,
         // Before, the inputs of Max and Min were not stretched.
         Op::Arithmetic(Arithmetic::Max | Arithmetic::Min) => 8,

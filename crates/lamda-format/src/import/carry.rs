@@ -6,10 +6,12 @@ use super::source::{is_standard, label};
 use super::{ImportError, raw};
 use crate::proto::attribute_proto::AttributeType;
 use crate::proto::{AttributeProto, NodeProto};
-use lamda_ir::op::{Attribute, Opaque};
-use lamda_ir::{DType, Layout, RawTensor, TensorType, ValueId, ValueType};
+use lamda_ir::op::{Attribute, Opaque, STORED_ATTRIBUTES};
+use lamda_ir::{DType, Layout, RawTensor, TensorType, ValueId, ValueType, Weights};
 use prost::Message;
 
+/// The most elements of a list that stays in the text.
+const ELEMENTS: usize = 16;
 /// From this version of the standard operators on, `Unsqueeze` takes its axes as an input.
 const AXES_ARE_INPUTS: i64 = 13;
 
@@ -35,6 +37,7 @@ impl<'a> Converter<'a> {
             };
             attributes.push((a.name().to_owned(), value));
         }
+        let stored = store(&mut attributes);
         let mut op = Opaque {
             domain: if is_standard(node) { String::new() } else { node.domain().to_owned() },
             name: node.op_type().to_owned(),
@@ -44,11 +47,17 @@ impl<'a> Converter<'a> {
             types: Vec::new(),
         };
         op.types = self.declared(node, &op, &inputs);
+        let roles = stored.into_iter().map(|(name, tensor)| Some((op.stored_role(&name)?, tensor)));
+        let stored: Vec<(&str, RawTensor)> = roles.flatten().collect();
+        let under = self.under(&path);
         let made = self.carried(path, op, &inputs).map_err(|reason| ImportError::Node {
             node: label(node),
             operator: operator_name(node),
             reason,
         })?;
+        for (role, tensor) in stored {
+            self.made.weights.insert_raw(Weights::name(&under, role), tensor);
+        }
         let named = node.output.iter().filter(|name| !name.is_empty());
         self.bound.extend(named.map(String::as_str).zip(made.into_iter().map(Bound::Value)));
         Ok(())
@@ -117,6 +126,33 @@ impl<'a> Converter<'a> {
         self.unpooled.insert((v, rank), made);
         Ok(made)
     }
+}
+
+/// Takes the elements of long lists out of the attributes, where they become weights.
+fn store(attributes: &mut [(String, Attribute)]) -> Vec<(String, RawTensor)> {
+    let mut stored = Vec::new();
+    for (name, value) in attributes {
+        if stored.len() == STORED_ATTRIBUTES {
+            break;
+        }
+        let tensor = match value {
+            Attribute::Ints(all) if all.len() > ELEMENTS => {
+                let bytes = all.iter().flat_map(|n| n.to_le_bytes()).collect();
+                RawTensor::new(DType::I64, vec![all.len()], bytes)
+            }
+            Attribute::Floats(all) if all.len() > ELEMENTS => {
+                let bytes = all.iter().flat_map(|n| n.to_le_bytes()).collect();
+                RawTensor::new(DType::F32, vec![all.len()], bytes)
+            }
+            Attribute::Strings(all) if all.len() > ELEMENTS => RawTensor::of_strings(vec![all.len()], all),
+            _ => None,
+        };
+        if let Some(tensor) = tensor {
+            *value = Attribute::Stored { dtype: tensor.dtype(), len: tensor.elements() };
+            stored.push((name.clone(), tensor));
+        }
+    }
+    stored
 }
 
 /// What kind an attribute is; the first files did not say.

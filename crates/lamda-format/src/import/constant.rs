@@ -25,6 +25,9 @@ impl<'a> Converter<'a> {
         constant: FileConstant<'a>,
     ) -> Result<ValueId, ImportError> {
         let identity = constant.identity();
+        if let FileConstant::Read(read) = constant {
+            return self.read_node(name, read);
+        }
         if let Some(v) = self.constants.get(&identity) {
             return Ok(*v);
         }

@@ -41,6 +41,8 @@ pub(super) struct Converter<'a> {
     /// Values that are read in another way than they were made.
     pub(super) read_as: HashMap<(ValueId, Layout), ValueId>,
     pub(super) bound: HashMap<&'a str, Bound>,
+    /// Values of integers that stand for what they are read as.
+    pub(super) rounded: HashSet<&'a str>,
     /// Whether the operator at hand has its sequence transposed around it.
     pub(super) over_steps: bool,
     paths: HashSet<String>,
@@ -79,6 +81,7 @@ impl<'a> Converter<'a> {
             unpooled: HashMap::new(),
             read_as: HashMap::new(),
             bound: HashMap::new(),
+            rounded: HashSet::new(),
             over_steps: false,
             paths: HashSet::new(),
             repeats: HashMap::new(),
@@ -246,6 +249,8 @@ impl<'a> Converter<'a> {
             "Resize" | "Upsample" => return self.upsample(node),
             "Softmax" | "LogSoftmax" => return self.softmax(node),
             "PRelu" => return self.prelu(node),
+            "QuantizeLinear" => return self.quantize(node),
+            "DequantizeLinear" => return self.dequantize(node),
             "Dropout" => return self.dropout(node),
             "Identity" => {
                 let x = self.input(node, 0)?;

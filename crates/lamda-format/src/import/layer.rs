@@ -178,6 +178,9 @@ impl<'a> Converter<'a> {
         let axes = rank.unwrap_or(ty.dims().len());
         let read = |constant: Option<(&'a str, bool)>, neutral: f32| -> Result<Vec<f32>, Refusal> {
             let Some((name, _)) = constant else { return Ok(vec![neutral; channels]) };
+            if self.is_read(&[name]) {
+                return untranslated(format!("its constant `{name}` is of integers"));
+            }
             let tensor = self.constant(name, "constant")?;
             match by_channel(&tensor, axes, axis, channels) {
                 Some(tensor) => Ok(tensor.into_data()),
@@ -338,6 +341,9 @@ impl<'a> Converter<'a> {
         params: Vec<(&'static str, Tensor<f32>)>,
     ) -> Result<NodeId, Refusal> {
         let path = self.path(node);
+        if self.is_read(&key) {
+            return self.integer_layer(path, op, inputs, &key, params);
+        }
         let shapes: Vec<&[usize]> = params.iter().map(|(_, t)| t.shape()).collect();
         let identity = |name: &str| match self.source.constants.get(name) {
             Some(constant) => format!("#{:x}", constant.identity()),
@@ -377,7 +383,7 @@ impl<'a> Converter<'a> {
     }
 
     /// Takes elements from what may still be made.
-    fn spend(&mut self, elements: usize) -> Result<(), Refusal> {
+    pub(super) fn spend(&mut self, elements: usize) -> Result<(), Refusal> {
         match self.made.budget.checked_sub(elements) {
             Some(left) => {
                 self.made.budget = left;

@@ -25,6 +25,7 @@ mod moves;
 mod norms;
 mod path;
 mod positions;
+mod quantized;
 mod raw;
 mod resample;
 mod sequence;

@@ -11,6 +11,8 @@ impl Constant<'_> {
     pub(super) fn raw(self, name: &str) -> Result<Option<RawTensor>, ImportError> {
         let made = match self {
             Constant::Tensor(t) => return raw(name, t),
+            // Carried as the node that it is.
+            Constant::Read(_) => None,
             Constant::Attribute(a) => match a.name() {
                 "value_float" => RawTensor::new(DType::F32, vec![], a.f().to_le_bytes().to_vec()),
                 "value_int" => RawTensor::new(DType::I64, vec![], a.i().to_le_bytes().to_vec()),

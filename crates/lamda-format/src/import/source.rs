@@ -134,6 +134,7 @@ impl<'a> Source<'a> {
             inside,
         };
         source.fold_constants()?;
+        source.read_weights();
         source.drop_unneeded();
         for (i, node) in source.nodes.iter().enumerate() {
             source.producers.extend(node.output.iter().map(|name| (name.as_str(), i)));
@@ -299,7 +300,7 @@ fn sorted<'a>(
 }
 
 /// What a node reads, also from within the graphs inside it; each name of its own as often as it is an input.
-fn reads(node: &NodeProto) -> Vec<&str> {
+pub(super) fn reads(node: &NodeProto) -> Vec<&str> {
     let mut names: Vec<&str> =
         node.input.iter().map(String::as_str).filter(|name| !name.is_empty()).collect();
     let mut found = Vec::new();

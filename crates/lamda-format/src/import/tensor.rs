@@ -14,6 +14,8 @@ pub(super) enum Constant<'a> {
     Tensor(&'a TensorProto),
     /// Any `value_…` of a Constant node that is no tensor.
     Attribute(&'a AttributeProto),
+    /// What a DequantizeLinear makes of constants.
+    Read(super::quantized::Read<'a>),
 }
 
 impl<'a> Constant<'a> {
@@ -32,6 +34,7 @@ impl<'a> Constant<'a> {
         match self {
             Constant::Tensor(t) => std::ptr::from_ref(t).addr(),
             Constant::Attribute(a) => std::ptr::from_ref(a).addr(),
+            Constant::Read(read) => std::ptr::from_ref(read.node).addr(),
         }
     }
 
@@ -40,6 +43,7 @@ impl<'a> Constant<'a> {
         match self {
             Constant::Tensor(t) => t.dims.len(),
             Constant::Attribute(a) => usize::from(a.name().ends_with('s')),
+            Constant::Read(read) => read.value.dims.len(),
         }
     }
 
@@ -48,6 +52,7 @@ impl<'a> Constant<'a> {
         match self {
             Constant::Tensor(t) => t.dims.iter().all(|&n| n == 1),
             Constant::Attribute(a) => a.floats.len() + a.ints.len() + a.strings.len() <= 1,
+            Constant::Read(read) => read.value.dims.iter().all(|&n| n == 1),
         }
     }
 
@@ -60,6 +65,7 @@ impl<'a> Constant<'a> {
                 Ok(tensor(name, vec![a.floats.len()], a.floats.clone())?)
             }
             Constant::Attribute(_) => Err(wrong_type(name, "not numbers", "f32")),
+            Constant::Read(read) => read.f32s(name),
         }
     }
 
@@ -69,7 +75,7 @@ impl<'a> Constant<'a> {
             Constant::Tensor(t) => i64s(name, t),
             Constant::Attribute(a) if a.name() == "value_int" => Ok(vec![a.i()]),
             Constant::Attribute(a) if a.name() == "value_ints" => Ok(a.ints.clone()),
-            Constant::Attribute(_) => Err(wrong_type(name, "not integers", "i64")),
+            Constant::Attribute(_) | Constant::Read(_) => Err(wrong_type(name, "not integers", "i64")),
         }
     }
 
@@ -141,7 +147,7 @@ fn chunks<'a, const N: usize>(name: &str, raw: &'a [u8]) -> Result<&'a [[u8; N]]
     ))
 }
 
-fn tensor(name: &str, shape: Vec<usize>, data: Vec<f32>) -> Result<Tensor<f32>, ImportError> {
+pub(super) fn tensor(name: &str, shape: Vec<usize>, data: Vec<f32>) -> Result<Tensor<f32>, ImportError> {
     check_elements(name, &shape, data.len())?;
     Tensor::new(shape, data)
         .ok_or_else(|| refuse(name, "its data do not fit its sizes; save it again".to_owned()))

@@ -3,10 +3,10 @@
 use crate::common::carrying::{is_batched, network};
 use crate::common::deployed_hash;
 use lamda_format::{ExportOptions, export, import, read_weights, write_weights};
-use lamda_ir::op::{Activation, AvgPool, Opaque, Window};
+use lamda_ir::op::{Activation, Attribute, AvgPool, Opaque, Window};
 use lamda_ir::{
-    Code, Graph, Layout, Op, TensorType, ValueId, Weights, canonical_order, fold_batch_norm, structural_hash,
-    verify,
+    Code, DType, Graph, Layout, Op, RawTensor, TensorType, ValueId, Weights, canonical_order,
+    fold_batch_norm, structural_hash, verify,
 };
 use std::collections::HashMap;
 
@@ -118,4 +118,39 @@ fn outputs_may_be_inputs_constants_and_the_same() {
     let read = import(&bytes).unwrap();
     assert_eq!(structural_hash(&read.graph), structural_hash(&graph));
     assert_eq!(names(read.graph.outputs()), names(graph.outputs()));
+}
+
+#[test]
+fn long_lists_of_attributes_lie_with_the_weights() {
+    let mut g = Graph::new("trees");
+    let x = g.add_input("x", TensorType::batched(Layout::Vector, &[3]));
+    let stored = |name: &str, dtype| (name.to_owned(), Attribute::Stored { dtype, len: 20 });
+    let op = Opaque {
+        domain: "ai.onnx.ml".into(),
+        attributes: vec![
+            stored("nodes_values", DType::F32),
+            ("class_ids".to_owned(), Attribute::Ints((0..16).collect())),
+            stored("nodes_modes", DType::String),
+            stored("nodes_treeids", DType::I64),
+        ],
+        ..Opaque::new("TreeEnsembleClassifier", 1)
+    };
+    let y = g.add("tree", op, &[x]).unwrap();
+    g.add_output("y", y);
+    g.set_opset("ai.onnx.ml", 3);
+    let mut weights = Weights::new();
+    // By name: modes, treeids, values.
+    let strings: Vec<Vec<u8>> = (0..20u8).map(|i| vec![b'a' + i % 3; usize::from(i % 4)]).collect();
+    weights.insert_raw("tree.attribute.0", RawTensor::of_strings(vec![20], &strings).unwrap());
+    let numbers: Vec<f64> = (0..20).map(|i| f64::from(i * i)).collect();
+    weights.insert_raw("tree.attribute.1", RawTensor::of_numbers(DType::I64, vec![20], &numbers).unwrap());
+    let numbers: Vec<f64> = (0..20).map(|i| f64::from(i as f32 * 0.1)).collect();
+    weights.insert_raw("tree.attribute.2", RawTensor::of_numbers(DType::F32, vec![20], &numbers).unwrap());
+    weights.check(&g).unwrap();
+    assert_eq!(read_weights(&write_weights(&weights).unwrap()).unwrap(), weights);
+    let bytes = export(&g, &weights, &ExportOptions::default()).unwrap();
+    let back = import(&bytes).unwrap();
+    assert_eq!(structural_hash(&back.graph), structural_hash(&g));
+    assert_eq!(back.weights, weights);
+    assert_eq!(export(&back.graph, &back.weights, &ExportOptions::default()).unwrap(), bytes);
 }

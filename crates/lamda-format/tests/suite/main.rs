@@ -9,5 +9,6 @@ mod foreign;
 mod moves;
 mod networks;
 mod operators;
+mod quantized;
 mod sequence;
 mod versions;

@@ -31,8 +31,10 @@ mod mat_mul;
 mod max_pool;
 mod opaque;
 mod opaque_infer;
+mod opaque_quantized;
 mod position;
 mod prelu;
+mod quantized;
 mod recurrent;
 mod rms_norm;
 mod softmax;
@@ -78,10 +80,11 @@ pub use linear::Linear;
 pub use local_response_norm::LocalResponseNorm;
 pub use mat_mul::MatMul;
 pub use max_pool::MaxPool;
-pub use opaque::{Attribute, Opaque, Subgraph};
+pub use opaque::{Attribute, Opaque, STORED_ATTRIBUTES, Subgraph};
 pub use opaque_infer::infer as infer_opaque;
 pub use position::{Position, PositionKind};
 pub use prelu::PRelu;
+pub use quantized::{Layer, Quant, Quantized, dequantized, limits as quantized_limits, quantized};
 pub use recurrent::{Cell, Recurrent};
 pub use rms_norm::RmsNorm;
 pub use softmax::Softmax;
@@ -202,6 +205,8 @@ operators!(
     Recurrent,
     RmsNorm,
     PRelu,
+    Quant,
+    Quantized,
     Softmax,
     SubSpectralNorm,
     Upsample,
@@ -255,9 +260,12 @@ impl Op {
         }
     }
 
-    /// The weights it needs; none for an opaque operator, whose constants are inputs.
+    /// The weights it needs; of an opaque operator, whose constants are inputs, only the lists that its attributes are.
     pub fn params(&self, inputs: &[&TensorType]) -> Vec<ParamSpec> {
-        self.operator().map(|op| op.params(inputs)).unwrap_or_default()
+        match self {
+            Op::Opaque(op) => op.params(),
+            _ => self.operator().map(|op| op.params(inputs)).unwrap_or_default(),
+        }
     }
 }
 

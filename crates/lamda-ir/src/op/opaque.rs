@@ -6,7 +6,39 @@
 use crate::graph::Graph;
 use crate::hash::Digest;
 use crate::raw::RawTensor;
-use crate::types::ValueType;
+use crate::types::{DType, ValueType};
+use crate::weights::{Init, ParamSpec};
+
+/// The roles of the weights that hold attributes. The largest operators, of trees, have 16 lists.
+const ROLES: &[&str] = &[
+    "attribute.0",
+    "attribute.1",
+    "attribute.2",
+    "attribute.3",
+    "attribute.4",
+    "attribute.5",
+    "attribute.6",
+    "attribute.7",
+    "attribute.8",
+    "attribute.9",
+    "attribute.10",
+    "attribute.11",
+    "attribute.12",
+    "attribute.13",
+    "attribute.14",
+    "attribute.15",
+    "attribute.16",
+    "attribute.17",
+    "attribute.18",
+    "attribute.19",
+    "attribute.20",
+    "attribute.21",
+    "attribute.22",
+    "attribute.23",
+];
+
+/// How many attributes of an operator can be stored beside the graph.
+pub const STORED_ATTRIBUTES: usize = ROLES.len();
 
 /// An operator by its ONNX name. Its constant inputs are inputs of the node.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -41,6 +73,14 @@ pub enum Attribute {
     Floats(Vec<f32>),
     /// Byte strings.
     Strings(Vec<Vec<u8>>),
+    /// A list whose elements lie beside the graph, as a weight of the node: integers (`i64`), numbers (`f32`) or byte
+    /// strings.
+    Stored {
+        /// The type of its elements.
+        dtype: DType,
+        /// How many there are.
+        len: usize,
+    },
     /// A tensor.
     Tensor(RawTensor),
     /// A sub-graph.
@@ -88,6 +128,31 @@ impl Opaque {
     /// The attribute of a name.
     pub fn attribute(&self, name: &str) -> Option<&Attribute> {
         self.attributes.iter().find(|(n, _)| n == name).map(|(_, value)| value)
+    }
+
+    /// The role of the weight that holds the elements of a stored attribute: its place among those that are stored, by name.
+    pub fn stored_role(&self, name: &str) -> Option<&'static str> {
+        let mut names: Vec<&str> = self.stored().map(|(name, ..)| name).collect();
+        names.sort_unstable();
+        names.iter().position(|n| *n == name).and_then(|place| ROLES.get(place).copied())
+    }
+
+    /// The weights that hold the elements of its stored attributes.
+    pub(crate) fn params(&self) -> Vec<ParamSpec> {
+        let mut all: Vec<(&str, DType, usize)> = self.stored().collect();
+        all.sort_unstable();
+        let spec = |((_, dtype, len), role): ((&str, DType, usize), &&'static str)| ParamSpec {
+            dtype,
+            ..ParamSpec::statistic(role, vec![len], Init::Constant(0.0))
+        };
+        all.into_iter().zip(ROLES).map(spec).collect()
+    }
+
+    fn stored(&self) -> impl Iterator<Item = (&str, DType, usize)> {
+        self.attributes.iter().filter_map(|(name, value)| match value {
+            Attribute::Stored { dtype, len } => Some((name.as_str(), *dtype, *len)),
+            _ => None,
+        })
     }
 
     /// An integer attribute, the default when it is not there.

@@ -194,7 +194,7 @@ fn first_output(op: &Opaque, inputs: &[&ValueType]) -> Option<ValueType> {
             shape[axis] = sizes.map_or(Dim::Unknown, Dim::Known);
             of(first.dtype, shape)
         }
-        _ => None,
+        _ => super::opaque_quantized::made(op, &tensors).map(Into::into),
     }
 }
 

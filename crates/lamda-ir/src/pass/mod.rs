@@ -2,5 +2,7 @@
 //! new.
 
 mod fold_batch_norm;
+mod quantize;
 
 pub use fold_batch_norm::fold_batch_norm;
+pub use quantize::{QuantizeError, QuantizeOptions, Ranges, calibrate, quantize};

@@ -56,7 +56,7 @@ pub(super) fn draw(
     seen: &mut HashSet<String>,
 ) -> Result<String, DesignerError> {
     for _ in 0..TRIES {
-        let text = sample(rng, &view.task.input, view.task.classes.len());
+        let text = sample(rng, &view.task.input, view.task.outputs());
         if let Some(text) = admit(view, view.gate.check(&text), seen) {
             return Ok(text);
         }

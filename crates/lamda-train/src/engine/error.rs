@@ -72,6 +72,9 @@ pub enum TrainError {
         /// Why.
         reason: String,
     },
+    /// A sample can no longer be read.
+    #[error(transparent)]
+    Sample(#[from] crate::task::SampleError),
     /// The test split was given away before.
     #[error("the test split was looked at before in this run; it is given once")]
     TestTaken,

@@ -1,29 +1,60 @@
 //! Tasks: the data that a network is trained and judged on, its classes, a reference network and a recipe.
 //!
+//! A task is built in, or a folder, a file or a `task.toml` that `open` reads: a reader for the format finds samples with
+//! labels and fields (`items`), `divide` puts each into a split, the training split alone gives the normalisation, and
+//! values stay where they are until a sample is asked for (`samples`). Whatever is wrong with the data is an error that
+//! names every place.
+//!
 //! The test split is looked at once: [`Task::take_test`] gives it away, and what asks again gets `None`.
 
+mod arrays;
+mod audio;
 mod digits;
+mod divide;
+mod error;
+mod guess;
+mod images;
+mod items;
+mod mel;
+mod npy;
+mod open;
+mod reference;
+mod samples;
+mod series;
+mod spec;
+mod split;
+mod table;
+#[cfg(test)]
+mod tests;
 
 use crate::recipe::Recipe;
+pub use error::{Fault, SampleError, TaskError, UnknownTask};
 use lamda_ir::{Contract, TensorType};
+pub use spec::Kind;
+pub use split::Split;
+use std::path::Path;
 
-/// A classification task.
+/// A task.
 #[derive(Clone, Debug)]
 pub struct Task {
     /// The name by which it is asked for.
-    pub name: &'static str,
+    pub name: String,
     /// One sentence that says what it is.
-    pub about: &'static str,
+    pub about: String,
     /// How inputs are made from the source's values, exactly.
-    pub preprocessing: &'static str,
+    pub preprocessing: String,
     /// Where the data comes from, and its licence.
-    pub source: &'static str,
+    pub source: String,
     /// The input of a network, `[N, …]`.
     pub input: TensorType,
-    /// The classes, in the order of the logits.
+    /// What is learned.
+    pub kind: Kind,
+    /// What was understood of the data and is worth knowing.
+    pub remarks: Vec<String>,
+    /// The classes, in the order of the logits; none where numbers are predicted.
     pub classes: Vec<String>,
     /// A plain network in the model language that solves the task; relative limits are relative to it.
-    pub reference: &'static str,
+    pub reference: String,
     /// How networks are trained.
     pub recipe: Recipe,
     /// What weights are learned from.
@@ -33,73 +64,23 @@ pub struct Task {
     test: Option<Split>,
 }
 
-/// Samples with their labels. Inputs are row-major `[count, …]` in the task's layout.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Split {
-    /// The values of all samples, one after the other.
-    pub inputs: Vec<f32>,
-    /// The class of each sample.
-    pub labels: Vec<u32>,
-}
-
-impl Split {
-    /// The number of samples.
-    pub fn len(&self) -> usize {
-        self.labels.len()
-    }
-
-    /// Whether it has no samples.
-    pub fn is_empty(&self) -> bool {
-        self.labels.is_empty()
-    }
-
-    /// The values of one sample.
-    pub fn sample(&self, i: usize) -> &[f32] {
-        let size = self.inputs.len() / self.labels.len().max(1);
-        &self.inputs[i * size..(i + 1) * size]
-    }
-
-    /// How many samples each of `classes` classes has; labels beyond them are not counted.
-    pub fn class_counts(&self, classes: usize) -> Vec<usize> {
-        let mut counts = vec![0; classes];
-        for &label in &self.labels {
-            if let Some(count) = counts.get_mut(label as usize) {
-                *count += 1;
-            }
-        }
-        counts
-    }
-}
-
-/// No task of this name.
-#[derive(Debug, PartialEq, Eq, thiserror::Error)]
-#[error("no task `{name}`; {}", match nearest {
-    Some(nearest) => format!("did you mean `{nearest}`?"),
-    None => format!("the tasks are: {}", Task::NAMES.join(", ")),
-})]
-pub struct UnknownTask {
-    /// What was asked for.
-    pub name: String,
-    /// The nearest name that exists, if one is near.
-    pub nearest: Option<&'static str>,
-}
-
 impl Task {
     /// The names of the built-in tasks.
     pub const NAMES: &'static [&'static str] = &["digits"];
 
-    /// The task of a name.
+    /// The task of a name: a built-in one, or the folder, file or `task.toml` of that path.
     ///
     /// # Errors
-    /// There is none; the error names the nearest.
-    pub fn find(name: &str) -> Result<Task, UnknownTask> {
+    /// There is none, and the error names the nearest; or the description or the data has faults.
+    pub fn find(name: &str) -> Result<Task, TaskError> {
         match name {
             "digits" => Ok(digits::task()),
+            path if Path::new(path).exists() => open::open(Path::new(path)),
             _ => {
                 let near = |known: &&&str| strsim::jaro_winkler(known, name);
                 let best = Task::NAMES.iter().max_by(|a, b| near(a).total_cmp(&near(b)));
                 let nearest = best.filter(|b| near(b) > 0.7).copied();
-                Err(UnknownTask { name: name.to_owned(), nearest })
+                Err(UnknownTask { name: name.to_owned(), nearest }.into())
             }
         }
     }
@@ -108,9 +89,22 @@ impl Task {
     pub fn contract(&self) -> Contract {
         Contract {
             inputs: Some(vec![self.input.clone()]),
-            classes: Some(self.classes.len()),
+            classes: Some(self.outputs()),
             ..Contract::default()
         }
+    }
+
+    /// The numbers that a network gives for a sample: one for each class, or the one that is predicted.
+    pub fn outputs(&self) -> usize {
+        match self.kind {
+            Kind::Classification => self.classes.len(),
+            Kind::Regression | Kind::Anomaly => 1,
+        }
+    }
+
+    /// The samples of each class in the test split; `None` once it was taken.
+    pub fn test_counts(&self) -> Option<Vec<usize>> {
+        self.test.as_ref().map(|test| test.class_counts(self.classes.len()))
     }
 
     /// The number of samples in the test split; `None` once it was taken.
@@ -122,4 +116,9 @@ impl Task {
     pub fn take_test(&mut self) -> Option<Split> {
         self.test.take()
     }
+}
+
+/// The name of a task whose description may have none.
+fn name_of(spec: &spec::Spec, root: &Path) -> String {
+    spec.name.clone().unwrap_or_else(|| root.display().to_string())
 }

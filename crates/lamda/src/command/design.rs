@@ -22,7 +22,7 @@ use lamda_search::keys;
 use lamda_search::local::{self, Local, from_device};
 use lamda_search::{Backend, Controller, DesignSpec, Ended, Gate, Limit, MeasureError, SharedWriter};
 use lamda_study::{EstimateRecord, MeasurementRecord, Resumed, Storage, UnixMillis};
-use lamda_train::Task;
+use lamda_train::{Kind, Task};
 use serde_json::{Value, json};
 use std::path::Path;
 use std::process::Command;
@@ -34,6 +34,15 @@ pub fn run(out: &Output, verb: &Design) -> anyhow::Result<ExitCode> {
     let spec = specification(verb)?;
     let time = verb.time.as_deref().map(time_budget).transpose()?;
     let task = Task::find(&spec.task)?;
+    if task.kind != Kind::Classification {
+        let message = format!(
+            "the task `{}` is {}; only classification is designed for so far",
+            task.name,
+            task.kind.word()
+        );
+        return Err(Failure::usage(message, "give labels and kind = \"classification\""));
+    }
+    task.remarks.iter().for_each(|remark| out.remark(remark));
     let spending = spending(verb)?;
     let env: Env<'_> = &paths::variable;
     let chat = preflight(&spec.designer, env, spending)?;
@@ -152,7 +161,7 @@ fn specification(verb: &Design) -> anyhow::Result<DesignSpec> {
         ));
     }
     Ok(DesignSpec {
-        task: verb.task.clone(),
+        task: task_key(&verb.task),
         device: verb.device.clone(),
         device_threads: verb.device_threads,
         limit_text: verb.latency.clone(),
@@ -164,6 +173,15 @@ fn specification(verb: &Design) -> anyhow::Result<DesignSpec> {
         seed: verb.seed,
         trials: verb.trials,
     })
+}
+
+/// A task as a study keeps it: a name, or a whole path, so that the same command finds it from any folder.
+fn task_key(task: &str) -> String {
+    if Task::NAMES.contains(&task) {
+        return task.to_owned();
+    }
+    let path = std::fs::canonicalize(task).ok();
+    path.and_then(|p| p.to_str().map(str::to_owned)).unwrap_or_else(|| task.to_owned())
 }
 
 fn spending(verb: &Design) -> anyhow::Result<Spending> {
@@ -253,7 +271,7 @@ fn reference(
     writer: &SharedWriter,
 ) -> anyhow::Result<MeasurementRecord> {
     let graph =
-        check(task.reference).expansion.graph.context("the task's reference network does not check")?;
+        check(&task.reference).expansion.graph.context("the task's reference network does not check")?;
     let hash = structural_hash(&graph).to_string();
     let identity = device.identity().as_str();
     let known = storage.measurement(&hash, identity)?;
@@ -281,7 +299,7 @@ fn train_reference(
         return Ok(());
     }
     let graph =
-        check(task.reference).expansion.graph.context("the task's reference network does not check")?;
+        check(&task.reference).expansion.graph.context("the task's reference network does not check")?;
     let trained = backend.train(&graph, seed, &mut |_| lamda_train::Control::Continue)?;
     match trained.accuracy() {
         Some(accuracy) => put(writer, keys::REFERENCE_ACCURACY, &json!(accuracy)),

@@ -5,6 +5,7 @@ pub mod convert;
 pub mod design;
 pub mod device;
 pub mod doctor;
+pub mod draw;
 pub mod edit;
 pub mod export;
 pub mod fmt;

@@ -6,6 +6,7 @@ use crate::exit::{ExitCode, Failure};
 use crate::files::{check_size, check_writable, read_model, write};
 use crate::output::Output;
 use crate::progress::Bar;
+use anyhow::Context as _;
 use lamda_device::MachineLock;
 use lamda_dsl::{Color, terminal};
 use lamda_ir::{Diagnostic, check_contract, init_weights};
@@ -15,6 +16,7 @@ use std::time::Instant;
 
 pub fn run(out: &Output, verb: &Train) -> anyhow::Result<ExitCode> {
     let mut task = Task::find(&verb.task)?;
+    task.remarks.iter().for_each(|remark| out.remark(remark));
     let model = read_model(&verb.file)?;
     let graph = model.graph(&verb.file)?;
     let faults = check_contract(graph, &task.contract());
@@ -54,7 +56,7 @@ pub fn run(out: &Output, verb: &Train) -> anyhow::Result<ExitCode> {
     bar.end();
     let seconds = start.elapsed().as_secs_f64();
     let (split, accuracy) = if verb.test {
-        let test = task.take_test().unwrap_or_default();
+        let test = task.take_test().context("the test split was taken before")?;
         ("test", evaluate(graph, &trained.weights, &test, options)?)
     } else {
         ("validation", trained.accuracy().unwrap_or(0.0))

@@ -19,3 +19,4 @@ mod onnx;
 mod output;
 mod show;
 mod store;
+mod tasks;
