@@ -21,9 +21,11 @@ pub mod fit;
 pub mod gate;
 pub mod keys;
 pub mod local;
+pub mod nas201;
 pub mod prompt;
 mod pruner;
 pub mod spec;
+pub mod strategy;
 
 pub use backend::{Backend, MeasureError};
 pub use controller::{Controller, Ended, SearchError, SharedWriter, Winner};

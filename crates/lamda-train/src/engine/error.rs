@@ -50,6 +50,18 @@ pub enum TrainError {
         /// Classes of the model.
         classes: usize,
     },
+    /// An id that a table of the model has no row for.
+    #[error(
+        "the id {id} at position {position} is not a whole number below the {count} of the model's table"
+    )]
+    Id {
+        /// The id.
+        id: f32,
+        /// Its place in the batch.
+        position: usize,
+        /// Rows of the table.
+        count: usize,
+    },
     /// The threads could not be started.
     #[error("{threads} threads could not be started: {reason}")]
     Threads {

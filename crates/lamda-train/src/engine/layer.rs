@@ -14,6 +14,7 @@ use crate::kernel::pool::Pool;
 use crate::kernel::window::Window;
 
 use super::error::TrainError;
+use super::operation::{self, Operation};
 use super::params::{Order, Params};
 
 /// Height, width and channels of a value, batch left out; a sequence has height one, a vector one pixel.
@@ -86,6 +87,11 @@ pub(crate) enum Kernel {
         shape: Shape,
         factor: [usize; 2],
     },
+    /// Whole samples left out.
+    DropPath {
+        p: f64,
+    },
+    Operation(Box<dyn Operation>),
 }
 
 /// A batch normalisation's constants and places.
@@ -107,15 +113,20 @@ pub(crate) struct Compiler<'a> {
     pub(crate) params: Params,
     pub(crate) norms: Vec<Norm>,
     pub(crate) convs: usize,
+    /// The least number of rows of a table that the input's ids are looked up in.
+    pub(crate) ids: Option<usize>,
 }
 
-/// Height, width and channels of a tensor.
+/// Height, width and channels of a tensor; of one without channels its axes as they are.
 pub(crate) fn shape(t: &TensorType) -> Option<Shape> {
     let sizes = t.sizes(1)?;
     match (t.layout, sizes.as_slice()) {
         (Layout::Map, &[_, c, h, w]) => Some([h, w, c]),
         (Layout::Signal, &[_, c, w]) | (Layout::Sequence, &[_, w, c]) => Some([1, w, c]),
-        (Layout::Vector, &[_, c]) => Some([1, 1, c]),
+        (Layout::Vector | Layout::Plain, &[_, c]) => Some([1, 1, c]),
+        (Layout::Plain, &[_]) => Some([1, 1, 1]),
+        (Layout::Plain, &[_, w, c]) => Some([1, w, c]),
+        (Layout::Plain, &[_, h, w, c]) => Some([h, w, c]),
         _ => None,
     }
 }
@@ -178,9 +189,10 @@ impl Compiler<'_> {
                 self.norms.push(norm);
                 Kernel::Norm { index: self.norms.len() - 1, activation: Activation::Identity }
             }
-            Op::Activation(function) => Kernel::Activation(
-                activation(*function).ok_or_else(|| unsupported(untrained(function.word())))?,
-            ),
+            Op::Activation(function) => match activation(*function) {
+                Some(function) => Kernel::Activation(function),
+                None => self.operation(id, &shapes)?,
+            },
             Op::MaxPool(pool) => {
                 let window = window(&pool.window, [height, width])
                     .ok_or_else(|| unsupported("its window has more than two axes".into()))?;
@@ -202,6 +214,12 @@ impl Compiler<'_> {
                 Kernel::MaxPool(Pool::global(arch, [height, width], channels))
             }
             Op::Arithmetic(arithmetic) => {
+                let types = node.inputs.iter().filter_map(|v| self.graph.tensor_type(*v));
+                let ranks: Vec<_> =
+                    types.map(|t| (t.layout == Layout::Plain).then_some(t.dims().len())).collect();
+                if ranks.windows(2).any(|pair| pair[0] != pair[1]) {
+                    return Err(unsupported("it joins values whose axes are read differently".into()));
+                }
                 let &[left, right] = shapes.as_slice() else {
                     return Err(unsupported("it takes two values".into()));
                 };
@@ -218,9 +236,12 @@ impl Compiler<'_> {
             }
             Op::ChannelShuffle(shuffle) => Kernel::Shuffle { channels, groups: shuffle.groups },
             Op::Flatten(_) => {
-                let sequence =
-                    self.graph.tensor_type(node.inputs[0]).is_some_and(|t| t.layout == Layout::Sequence);
-                let pixels = if sequence { 1 } else { height * width };
+                let as_they_are = |t: &TensorType| matches!(t.layout, Layout::Sequence | Layout::Plain);
+                let pixels = if self.graph.tensor_type(node.inputs[0]).is_some_and(as_they_are) {
+                    1
+                } else {
+                    height * width
+                };
                 Kernel::Flatten { pixels, channels: height * width * channels / pixels }
             }
             Op::Softmax(softmax) if *softmax == op::Softmax::default() => Kernel::Softmax { channels },
@@ -234,25 +255,26 @@ impl Compiler<'_> {
                     };
                     Kernel::Upsample { shape: taken, factor }
                 }
-                _ => return Err(unsupported(untrained("upsample that interpolates or makes a size"))),
+                _ => self.operation(id, &shapes)?,
             },
-            Op::ConvTranspose(_) => return Err(unsupported(untrained("deconv"))),
-            Op::DropPath(_) => return Err(unsupported(untrained("droppath"))),
-            Op::GroupNorm(_) => return Err(unsupported(untrained("groupnorm"))),
-            Op::InstanceNorm(_) => return Err(unsupported(untrained("instancenorm"))),
-            Op::L2Norm(_) => return Err(unsupported(untrained("l2norm"))),
-            Op::LocalResponseNorm(_) => return Err(unsupported(untrained("lrn"))),
-            Op::SubSpectralNorm(_) => return Err(unsupported(untrained("bn sub="))),
-            Op::PRelu(_) => return Err(unsupported(untrained("prelu"))),
+            Op::DropPath(path) => Kernel::DropPath { p: path.p },
             Op::Softmax(_) => {
                 return Err(unsupported(untrained("softmax over another axis, or its logarithm,")));
             }
-            other => return Err(unsupported(format!("{} has no kernel for training", other.kind()))),
+            _ => self.operation(id, &shapes)?,
         };
         Ok(Layer { kernel, inputs: node.inputs.clone(), output })
     }
 
-    fn claim(&mut self, id: NodeId, role: &str, order: Order) -> Result<Range<usize>, TrainError> {
+    fn operation(&mut self, id: NodeId, shapes: &[Shape]) -> Result<Kernel, TrainError> {
+        let node = self.graph.node(id);
+        match operation::compile(self, id, shapes)? {
+            Some(operation) => Ok(Kernel::Operation(operation)),
+            None => Err(TrainError::Unsupported { path: node.path.clone(), what: untrained(node.op.kind()) }),
+        }
+    }
+
+    pub(crate) fn claim(&mut self, id: NodeId, role: &str, order: Order) -> Result<Range<usize>, TrainError> {
         self.params.claim(self.graph, id, role, order, self.weights)
     }
 

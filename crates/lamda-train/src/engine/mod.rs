@@ -7,6 +7,7 @@
 mod buffer;
 mod error;
 mod layer;
+mod operation;
 mod params;
 mod part;
 mod program;
@@ -90,6 +91,7 @@ pub struct Engine {
     training: Program,
     inference: Program,
     input_shape: Shape,
+    ids: Option<usize>,
     channels_last: bool,
     classes: usize,
     outputs: usize,
@@ -129,8 +131,15 @@ impl Engine {
             Some(node) if node.op == Op::Softmax(Softmax::default()) => node.inputs[0],
             _ => output,
         };
-        let mut compiler =
-            Compiler { arch, graph, weights, params: Params::default(), norms: Vec::new(), convs: 0 };
+        let mut compiler = Compiler {
+            arch,
+            graph,
+            weights,
+            params: Params::default(),
+            norms: Vec::new(),
+            convs: 0,
+            ids: None,
+        };
         let input_shape = compiler.shape(&graph.inputs()[0].0, input)?;
         let [height, width, classes] = compiler.shape(&graph.outputs()[0].0, logits)?;
         let vector = graph.tensor_type(logits).is_some_and(|t| t.layout == Layout::Vector);
@@ -151,9 +160,9 @@ impl Engine {
         let model = Model { layers: &layers, lens: &lens, input };
         let (training, inference) = (program::training(model, logits), program::inference(model, output));
         let outputs = lens[&output];
-        let Compiler { params, norms, .. } = compiler;
-        let channels_last =
-            options.channels_last || graph.tensor_type(input).is_some_and(|t| t.layout == Layout::Sequence);
+        let Compiler { params, norms, ids, .. } = compiler;
+        let channels_last = options.channels_last
+            || graph.tensor_type(input).is_some_and(|t| matches!(t.layout, Layout::Sequence | Layout::Plain));
         let parts = parts(&layers, &norms, &params, [&training, &inference], outputs, options.batch);
         let channels: Vec<usize> = norms.iter().map(|norm| norm.weight.len()).collect();
         let pool = match options.threads.min(PARTS) {
@@ -186,6 +195,7 @@ impl Engine {
             training,
             inference,
             input_shape,
+            ids,
             channels_last,
             classes,
             outputs,
@@ -231,6 +241,7 @@ impl Engine {
             let expected = format!("a multiple of {len}");
             return Err(TrainError::Batch { what: "values", found: inputs.len(), expected });
         }
+        self.check_ids(inputs)?;
         for (affine, norm) in self.affines.iter_mut().zip(&self.norms) {
             let values =
                 |range: &Range<usize>| self.params.statistics[range.clone()].iter().map(|&v| f64::from(v));
@@ -283,11 +294,22 @@ impl Engine {
         {
             return Err(TrainError::Label { label, position, classes: self.classes });
         }
+        self.check_ids(inputs)?;
         let pool = self.pool.clone();
         let loss = inside(pool.as_deref(), || self.run_training(inputs, labels));
         let correct = self.parts.iter().map(|part| part.judgement.correct).sum();
         self.step += 1;
         Ok(StepReport { loss, correct })
+    }
+
+    /// Refuses ids that a table has no row for.
+    fn check_ids(&self, inputs: &[f32]) -> Result<(), TrainError> {
+        let Some(count) = self.ids else { return Ok(()) };
+        let in_table = |id: f32| id >= 0.0 && id < count as f32 && id.fract() == 0.0;
+        match inputs.iter().position(|&id| !in_table(id)) {
+            Some(position) => Err(TrainError::Id { id: inputs[position], position, count }),
+            None => Ok(()),
+        }
     }
 
     fn run_training(&mut self, inputs: &[f32], labels: &[u32]) -> f64 {

@@ -12,6 +12,7 @@ use crate::loss::{CrossEntropy, Judgement};
 
 use super::buffer::{Buffer, BufferId};
 use super::layer::{Kernel, Layer, Shape};
+use super::operation::{Call, INPUTS};
 use super::program::{Action, Program};
 
 /// The weights of a convolution, packed for both directions.
@@ -199,6 +200,14 @@ impl Part {
                 None => y.copy_from_slice(x),
             },
             Kernel::Upsample { shape, factor } => layout::upsample(*shape, *factor, x, y),
+            Kernel::DropPath { p } => {
+                y.copy_from_slice(x);
+                self.drop_path(shared, layer, *p, y);
+            }
+            Kernel::Operation(operation) => {
+                let call = Call { parameters: shared.parameters };
+                operation.forward(call, &self.operands(shared, from), y, &mut scratch);
+            }
         }
         self.scratch = scratch;
         self.put((out, slot));
@@ -228,6 +237,7 @@ impl Part {
                     );
                 }
             }
+            Kernel::DropPath { p } => self.drop_path(shared, layer, *p, gradient),
             _ => {}
         }
         self.put((buffer, slot));
@@ -246,6 +256,22 @@ impl Part {
         let n = self.samples.len();
         let mut scratch = std::mem::take(&mut self.scratch);
         let mut gradients = std::mem::take(&mut self.gradients);
+        if let Kernel::Operation(operation) = &shared.layers[layer].kernel {
+            let mut taken: [_; INPUTS] =
+                std::array::from_fn(|i| to.get(i).copied().flatten().map(|to| (self.take(shared, to), to)));
+            let mut each = taken.iter_mut();
+            let mut dx: [_; INPUTS] = std::array::from_fn(|_| {
+                let ((buffer, _), id) = each.next()?.as_mut()?;
+                Some(&mut buffer[..n * shared.program.lens[id.0]])
+            });
+            let call = Call { parameters: shared.parameters };
+            let dy = self.view(shared, dy);
+            operation.backward(call, &self.operands(shared, x), dy, &mut dx, &mut gradients, &mut scratch);
+            taken.into_iter().flatten().for_each(|(buffer, _)| self.put(buffer));
+            self.scratch = scratch;
+            self.gradients = gradients;
+            return;
+        }
         for (operand, to) in to.iter().enumerate() {
             let mut out = to.map(|to| self.take(shared, to));
             let len = to.map_or(0, |to| n * shared.program.lens[to.0]);
@@ -332,6 +358,7 @@ impl Part {
             Kernel::Conv { conv, .. } => conv.scratch_len(),
             Kernel::Depthwise { multiplier, .. } if *multiplier > 1 => longest * multiplier * samples,
             Kernel::Arithmetic(join) if !join.is_plain() => longest * samples,
+            Kernel::Operation(operation) => operation.scratch_len(),
             _ => 0,
         }
     }
@@ -340,6 +367,22 @@ impl Part {
     pub(crate) fn clear(&mut self) {
         self.gradients.fill(0.0);
         self.judgement = Judgement::default();
+    }
+
+    fn operands(&self, shared: &Shared<'_>, x: &[BufferId]) -> [&[f32]; INPUTS] {
+        std::array::from_fn(|i| x.get(i).map_or(&[][..], |&x| self.view(shared, x)))
+    }
+
+    /// Zeroes or scales whole samples.
+    fn drop_path(&self, shared: &Shared<'_>, layer: usize, p: f64, values: &mut [f32]) {
+        let Some((seed, step)) = shared.dropout else { return };
+        let mask = Dropout::new(p, seed, step, layer as u64);
+        let len = values.len() / self.samples.len().max(1);
+        for (sample, values) in self.samples.clone().zip(values.chunks_exact_mut(len.max(1))) {
+            let mut scale = [1.0];
+            mask.apply_in_place(shared.arch, sample, &mut scale);
+            values.iter_mut().for_each(|value| *value *= scale[0]);
+        }
     }
 
     fn view(&self, shared: &Shared<'_>, id: BufferId) -> &[f32] {

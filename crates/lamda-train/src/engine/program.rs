@@ -213,8 +213,11 @@ impl<'a> Builder<'a> {
     fn depends_on_parameters(&self) -> Vec<bool> {
         let mut trained: Vec<bool> = Vec::new();
         for layer in self.model.layers {
-            let own =
-                matches!(layer.kernel, Kernel::Conv { .. } | Kernel::Depthwise { .. } | Kernel::Norm { .. });
+            let own = match &layer.kernel {
+                Kernel::Conv { .. } | Kernel::Depthwise { .. } | Kernel::Norm { .. } => true,
+                Kernel::Operation(operation) => operation.has_parameters(),
+                _ => false,
+            };
             let behind = layer.inputs.iter().any(|&value| self.wants_gradient(&trained, value));
             trained.push(own || behind);
         }
@@ -248,7 +251,7 @@ impl<'a> Builder<'a> {
                 self.actions.push(in_place(vec![y]));
                 self.pass_on(layer.inputs[0], dy);
             }
-            Kernel::Dropout { .. } => {
+            Kernel::Dropout { .. } | Kernel::DropPath { .. } => {
                 self.actions.push(in_place(Vec::new()));
                 self.pass_on(layer.inputs[0], dy);
             }
@@ -269,7 +272,7 @@ impl<'a> Builder<'a> {
             }
             kernel => {
                 let reads = match kernel {
-                    Kernel::Conv { .. } | Kernel::Depthwise { .. } => x,
+                    Kernel::Conv { .. } | Kernel::Depthwise { .. } | Kernel::Operation(_) => x,
                     Kernel::Arithmetic(join) if !matches!(join.join(), Join::Add | Join::Sub) => x,
                     // What is not read again is not kept; its shape is all that is needed.
                     _ => Vec::new(),

@@ -5,13 +5,15 @@ use lamda_ir::op::{
     Activation, Arithmetic, AvgPool, BatchNorm, ChannelShuffle, ChannelSlice, Concat, Conv, Dropout, Flatten,
     GlobalPool, Linear, MaxPool, Softmax, Upsample, Window,
 };
-use lamda_ir::{Graph, Layout, Mode, Op, Tensor, TensorType, ValueId, Weights, execute, init_weights};
+use lamda_ir::{DType, Graph, Layout, Mode, Op, Tensor, TensorType, ValueId, Weights, execute, init_weights};
 use pulp::Arch;
 use rand::{RngExt, SeedableRng};
 use rand_pcg::Pcg64Mcg;
 
 use super::{Engine, EngineOptions, TrainError};
 use crate::kernel::testing::arches;
+
+mod operations;
 
 const CLASSES: usize = 5;
 const SAMPLES: usize = 11;
@@ -100,7 +102,9 @@ struct Batch {
 fn batch(graph: &Graph, samples: usize, seed: u64) -> Batch {
     let mut rng = Pcg64Mcg::seed_from_u64(seed);
     let shape = graph.tensor_type(graph.inputs()[0].1).unwrap().sizes(samples).unwrap();
-    let inputs = (0..shape.iter().product()).map(|_| rng.random::<f32>() * 2.0 - 1.0).collect();
+    let ids = graph.tensor_type(graph.inputs()[0].1).unwrap().dtype != DType::F32;
+    let number = |value: f32| if ids { (value * 4.0).floor() } else { value * 2.0 - 1.0 };
+    let inputs = (0..shape.iter().product()).map(|_| number(rng.random::<f32>())).collect();
     let labels = (0..samples).map(|_| rng.random_range(0..CLASSES as u32)).collect();
     Batch { inputs, shape, labels }
 }
