@@ -132,9 +132,8 @@ pub(crate) mod tests {
         let archive = Archive::new(&trials, LIMIT);
         let parents: Vec<u32> = (0..8).map(|g| archive.parent(g).unwrap().trial.number).collect();
         assert_eq!(parents, [1, 0, 1, 1, 1, 2, 1, 0]);
-        let near = |niche| -> Vec<u32> {
-            archive.neighbours(niche, 2).iter().map(|e| e.trial.number).collect()
-        };
+        let near =
+            |niche| -> Vec<u32> { archive.neighbours(niche, 2).iter().map(|e| e.trial.number).collect() };
         assert_eq!(near(0), [1, 2]);
         assert_eq!(near(5), [1, 0]);
         assert!(Archive::new(&[], LIMIT).parent(3).is_none());

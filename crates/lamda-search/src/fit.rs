@@ -10,9 +10,9 @@ use lamda_dsl::{Module, edit, parse_edits, print};
 use lamda_study::EstimateRecord;
 
 /// The smallest factor; a network that is still too slow then has the wrong structure.
-const LEAST: f64 = 0.2;
+const LEAST: f64 = 0.1;
 /// Factors between [`LEAST`] and 1.
-const STEPS: u32 = 32;
+const STEPS: u32 = 48;
 /// The share of the limit that an estimate may take.
 const SHARE: f64 = 0.97;
 

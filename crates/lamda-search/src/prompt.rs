@@ -86,8 +86,7 @@ impl<'a> Parent<'a> {
 pub fn propose(view: &View<'_>, parent: &Parent<'_>) -> Result<String, DesignerError> {
     let archive = Archive::new(view.trials, view.limit);
     let niche = parent.elite.map_or(usize::MAX, |e| e.niche);
-    let examples: Vec<&Trial> =
-        archive.neighbours(niche, EXAMPLES).iter().map(|e| e.trial).collect();
+    let examples: Vec<&Trial> = archive.neighbours(niche, EXAMPLES).iter().map(|e| e.trial).collect();
     let shown: Vec<u32> = examples.iter().map(|t| t.number).chain(parent.number).collect();
     let mut rest: Vec<&Trial> = view.trials.iter().filter(|t| !shown.contains(&t.number)).collect();
     rest.sort_by_key(|t| Reverse(t.number));
@@ -133,7 +132,11 @@ fn lessons(view: &View<'_>) -> Vec<String> {
         };
         let on = parent.number;
         let note = cut(note, SUMMARY);
-        found.push((gain.abs(), child.number, format!("`{note}` on trial {on}: accuracy {gain:+.2} points{latency}")));
+        found.push((
+            gain.abs(),
+            child.number,
+            format!("`{note}` on trial {on}: accuracy {gain:+.2} points{latency}"),
+        ));
     }
     found.sort_by(|a, b| b.0.total_cmp(&a.0).then(b.1.cmp(&a.1)));
     found.into_iter().take(LESSONS).map(|(_, _, lesson)| lesson).collect()

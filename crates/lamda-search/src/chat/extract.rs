@@ -285,7 +285,8 @@ fn joined(parts: Vec<Part>) -> Vec<Candidate> {
             }
         }
     }
-    let whole = |part: Part| Candidate { kind: CandidateKind::Model, text: part.text, truncated: part.truncated };
+    let whole =
+        |part: Part| Candidate { kind: CandidateKind::Model, text: part.text, truncated: part.truncated };
     models.into_iter().map(whole).collect()
 }
 

@@ -29,8 +29,7 @@ pub(super) fn read(
     candidate: &Candidate,
     seen: &mut HashSet<String>,
 ) -> Reading {
-    let mut proposal =
-        Proposal { text: candidate.text.clone(), note: None, parents: Vec::new(), repairs: 0 };
+    let mut proposal = Proposal { text: candidate.text.clone(), note: None, parents: Vec::new(), repairs: 0 };
     if candidate.kind == CandidateKind::Edits {
         proposal.parents.extend(parent.number);
         let script = candidate.text.split_whitespace().collect::<Vec<_>>().join(" ");
@@ -60,7 +59,9 @@ pub(super) fn read(
     let known = view.trials.iter().find(|t| t.hash.as_deref() == Some(&hash)).map(|t| t.number);
     let faults = match (known, seen.insert(hash)) {
         (Some(of), _) => Some(format!("It is {}. Propose another.", prompt::duplicate_of(of, view))),
-        (None, false) => Some("It is the same network as another of this answer. Propose another.".to_owned()),
+        (None, false) => {
+            Some("It is the same network as another of this answer. Propose another.".to_owned())
+        }
         (None, true) => None,
     };
     Reading { proposal, faults }

@@ -90,7 +90,8 @@ fn user(content: String) -> Message {
 
 /// The proposal, with how often it was sent back.
 fn after(proposal: Proposal, repairs: u32) -> Proposal {
-    let mended = (repairs > 0).then(|| format!("after {repairs} repair{}", if repairs > 1 { "s" } else { "" }));
+    let mended =
+        (repairs > 0).then(|| format!("after {repairs} repair{}", if repairs > 1 { "s" } else { "" }));
     let notes: Vec<String> = proposal.note.into_iter().chain(mended).collect();
     Proposal { note: (!notes.is_empty()).then(|| notes.join("; ")), repairs, ..proposal }
 }
