@@ -77,23 +77,24 @@ fn overlap(read: &Diagnostic, other: &Diagnostic) -> bool {
 /// What the verifier says, with places in the text.
 fn verified(graph: &Graph, module: &Module, expansion: &Expansion) -> Vec<Diagnostic> {
     let mut found = verify(graph);
-    let foreign = module.has_foreign();
+    let inputs = || module.model().into_iter().flat_map(|m| &m.inputs);
+    let declared = |fault: &Diagnostic| {
+        inputs()
+            .find(|i| fault.message.contains(&format!("`{}`", i.external.as_ref().unwrap_or(&i.name.text))))
+    };
+    // A file may declare inputs that nothing reads: a name that begins with `_` says that it is meant.
+    let meant = |fault: &Diagnostic| declared(fault).is_some_and(|i| i.name.text.starts_with('_'));
+    found.retain(|fault| fault.code != Code::Unused || !meant(fault));
     for fault in &mut found {
         fault.span = match &fault.node {
             Some(path) => {
                 graph.find(path).and_then(|id| expansion.origins.get(id.index())).map(|o| o.span.clone())
             }
-            None => module.model().and_then(|m| {
-                let idle = m.inputs.iter().find(|i| fault.message.contains(&format!("`{}`", i.name.text)));
-                idle.map(|i| i.name.at.span())
-            }),
+            None => declared(fault).map(|i| i.name.at.span()),
         };
         if fault.code == Code::Unused {
-            // A file may declare inputs that nothing reads.
-            if foreign {
-                fault.severity = lamda_ir::Severity::Warning;
-            }
-            fault.help = Some("join it by `@` and its name, or leave it out of the inputs".to_owned());
+            let help = "join it by `@` and its name, leave it out of the inputs, or begin its name with `_` if it is to be idle";
+            fault.help = Some(help.to_owned());
         } else if fault.code == Code::Unreachable {
             fault.help = Some("use its value or leave the statement out".to_owned());
         }

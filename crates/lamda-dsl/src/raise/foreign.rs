@@ -250,7 +250,7 @@ impl Raiser<'_> {
         let mut taken = self.taken.clone();
         let own = sub.own_inputs();
         let rim = Rim::default();
-        let inputs = inputs(graph, own, &rim, &mut taken)?;
+        let inputs = inputs(graph, own, &rim, &mut taken, &|_| false)?;
         let mut names: HashMap<_, _> =
             graph.inputs().iter().zip(&inputs).map(|((_, id), i)| (*id, i.name.text.clone())).collect();
         for ((_, id), outer) in graph.inputs()[own..].iter().zip(&sub.captures) {

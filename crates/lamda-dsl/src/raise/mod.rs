@@ -78,7 +78,9 @@ pub fn raise(graph: &Graph) -> Result<Module, RaiseError> {
     }
     let mut taken = HashSet::new();
     let rim = Rim::new(graph);
-    let inputs = inputs(graph, graph.inputs().len(), &rim, &mut taken)?;
+    let makes: Vec<ValueId> = graph.outputs().iter().map(|(_, id)| *id).collect();
+    let idle = |id: ValueId| graph.consumers(id).next().is_none() && !makes.contains(&id);
+    let inputs = inputs(graph, graph.inputs().len(), &rim, &mut taken, &idle)?;
     let outputs = outputs(graph, &rim, &mut taken);
     let names = names_of(graph, &inputs, &rim);
     let first = graph.inputs().first().map(|(_, id)| rim.start(*id));
@@ -437,18 +439,20 @@ fn drop_idle_names(model: &mut Model) {
     model.body.for_each_mut(&mut |stmt| stmt.bodies_mut().into_iter().for_each(|b| b.stmts.retain(keep)));
 }
 
-/// The first inputs of a graph, declared.
+/// The first inputs of a graph, declared; those that are idle have a name that says so.
 fn inputs(
     graph: &Graph,
     count: usize,
     rim: &Rim,
     taken: &mut HashSet<String>,
+    idle: &dyn Fn(ValueId) -> bool,
 ) -> Result<Vec<Input>, RaiseError> {
     let one = |(name, id): &(String, ValueId)| {
         let ty = &graph.value(*id).ty;
         let refused = || RaiseError::Input { name: name.clone(), ty: ty.to_string() };
         let ty = rim.input_type(*id).cloned().or_else(|| foreign::type_note(ty)).ok_or_else(refused)?;
-        let free = free_name(name, taken);
+        let wanted = if idle(*id) && !name.starts_with('_') { format!("_{name}") } else { name.clone() };
+        let free = free_name(&wanted, taken);
         let external = (free != *name).then(|| name.clone());
         Ok(Input { name: free.as_str().into(), ty, external })
     };

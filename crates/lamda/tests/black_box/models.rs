@@ -7,7 +7,7 @@ fn all_faults_are_told_at_once_with_their_places() {
     let place = Place::new();
     place.file(
         "faulty.lamda",
-        "model m(x: f32[N, 16, 8, 8]) -> y {\n  conv 24 g=5\n  conv 10 q=3\n  relux\n  gap; linear 0\n}\n",
+        "model m(x: f32[N, 16, 8, 8]) -> y {\n  conv 24 g=5\n  conv 10 z=3\n  relux\n  gap; linear 0\n}\n",
     );
     let answer = place.run(&["check", "--json", "faulty.lamda"]).ends(1);
     let faults = answer.json(&["files"])["files"][0]["diagnostics"].clone();
