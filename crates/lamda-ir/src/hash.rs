@@ -115,7 +115,8 @@ fn digest_nodes<'g>(
     mut weights: Option<&mut HashMap<&'g str, usize>>,
     d: &mut Digest,
 ) {
-    let mut next = seen.len();
+    // Captured values have numbers of the graph around, and there may be more of them where constants are copies.
+    let mut next = seen.values().filter(|s| matches!(s, Seen::Number(_))).count();
     for id in canonical_order(graph) {
         let node = graph.node(id);
         if let Op::Constant(constant) = &node.op {
@@ -176,14 +177,23 @@ fn digest_subgraph(sub: &Subgraph, node: &Node, around: &HashMap<ValueId, Seen>,
 
 /// The nodes that outputs depend on, in an order that depends on the structure only.
 pub fn canonical_order(graph: &Graph) -> Vec<NodeId> {
+    ordered(graph).0
+}
+
+/// The order, and what nodes with graphs inside read.
+fn ordered(graph: &Graph) -> (Vec<NodeId>, HashMap<NodeId, Vec<ValueId>>) {
     let mut order = Vec::with_capacity(graph.nodes().len());
     let mut seen = vec![false; graph.nodes().len()];
     // Explicit stack: (node, next input to visit). Graphs can be deeper than a thread's stack.
     let mut stack: Vec<(NodeId, usize)> = Vec::new();
+    let holders = graph
+        .iter()
+        .filter(|(_, node)| matches!(&node.op, Op::Opaque(op) if op.subgraphs().next().is_some()));
+    let read: HashMap<NodeId, Vec<ValueId>> = holders.map(|(id, node)| (id, read_by(node))).collect();
     for (_, output) in graph.outputs() {
         visit(graph, *output, &mut seen, &mut stack);
         while let Some((id, next)) = stack.pop() {
-            match graph.node(id).inputs.get(next) {
+            match read.get(&id).unwrap_or(&graph.node(id).inputs).get(next) {
                 Some(&input) => {
                     stack.push((id, next + 1));
                     visit(graph, input, &mut seen, &mut stack);
@@ -192,7 +202,34 @@ pub fn canonical_order(graph: &Graph) -> Vec<NodeId> {
             }
         }
     }
-    order
+    (order, read)
+}
+
+/// What a node with graphs inside reads: its own inputs, then what these graphs capture, in the order in which they use it.
+fn read_by(node: &Node) -> Vec<ValueId> {
+    let Op::Opaque(op) = &node.op else { return node.inputs.clone() };
+    let taken = op.inputs.iter().filter(|given| **given).count().min(node.inputs.len());
+    let mut read = node.inputs[..taken].to_vec();
+    for (_, sub) in op.subgraphs() {
+        let own = sub.own_inputs();
+        let outer: HashMap<ValueId, ValueId> = sub
+            .graph
+            .inputs()
+            .iter()
+            .skip(own)
+            .zip(&sub.captures)
+            .filter_map(|((_, inner), at)| Some((*inner, *node.inputs.get(*at)?)))
+            .collect();
+        let (order, inside) = ordered(&sub.graph);
+        for id in order {
+            let inputs = inside.get(&id).unwrap_or(&sub.graph.node(id).inputs);
+            read.extend(inputs.iter().filter_map(|v| outer.get(v)));
+        }
+        read.extend(sub.graph.outputs().iter().filter_map(|(_, v)| outer.get(v)));
+    }
+    // What is captured and not used is still an input.
+    read.extend(&node.inputs);
+    read
 }
 
 fn visit(graph: &Graph, value: ValueId, seen: &mut [bool], stack: &mut Vec<(NodeId, usize)>) {

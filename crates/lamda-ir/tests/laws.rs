@@ -274,6 +274,31 @@ fn the_hash_sees_structure_and_not_names() {
 }
 
 #[test]
+fn the_hash_does_not_see_in_which_order_a_graph_inside_captures() {
+    let ty = || TensorType::batched(Layout::Vector, &[4]);
+    let build = |swapped: bool, less: bool| {
+        let mut sub = Graph::new("then");
+        let names = if swapped { ["q", "p"] } else { ["p", "q"] };
+        let mut inner = names.map(|name| sub.add_input(name, ty()));
+        inner.sort_by_key(|v| sub.inputs().iter().find(|(_, id)| id == v).map(|(name, _)| name.clone()));
+        let [p, q] = if less { [inner[1], inner[0]] } else { inner };
+        let made = sub.add("sub", Opaque::new("Sub", 2), &[p, q]).unwrap();
+        sub.add_output("z", made);
+        let mut g = Graph::new("g");
+        let x = g.add_input("x", ty());
+        let [a, b] = [Activation::Relu, Activation::Tanh].map(|op| g.add(op.word(), op, &[x]).unwrap());
+        let graph = Attribute::Graph(Box::new(Subgraph { graph: sub, captures: vec![1, 2] }));
+        let op = Opaque { attributes: vec![("then_branch".into(), graph)], ..Opaque::new("If", 1) };
+        let captured = if swapped { [x, b, a] } else { [x, a, b] };
+        let made = g.add("if", op, &captured).unwrap();
+        g.add_output("y", made);
+        structural_hash(&g)
+    };
+    assert_eq!(build(false, false), build(true, false));
+    assert_ne!(build(false, false), build(false, true), "what is taken from what counts");
+}
+
+#[test]
 fn the_hash_tells_shared_weights_from_own_ones() {
     let build = |second: &str| {
         let mut g = Graph::new("g");
